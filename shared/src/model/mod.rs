@@ -1,0 +1,9 @@
+//! Plain data that the store, the operations, the REST api and the gateway agree on. No I/O, no rules.
+
+mod portal;
+mod session;
+mod user;
+
+pub use portal::{Portal, Portals};
+pub use session::{Identity, Session};
+pub use user::{Person, User};
