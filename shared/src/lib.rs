@@ -29,6 +29,7 @@
 //! `store` never imports `engine`, nor the reverse.
 
 pub mod clock;
+pub mod config;
 pub mod id;
 pub mod lifecycle;
 pub mod model;
