@@ -33,4 +33,5 @@ pub mod config;
 pub mod id;
 pub mod lifecycle;
 pub mod model;
+pub mod protocol;
 pub mod secret;

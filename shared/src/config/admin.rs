@@ -11,6 +11,8 @@ pub struct AdminConfig {
 
 impl Default for AdminConfig {
     fn default() -> Self {
-        Self { addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 8002)) }
+        Self {
+            addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 8002)),
+        }
     }
 }
