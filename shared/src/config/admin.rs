@@ -11,8 +11,6 @@ pub struct AdminConfig {
 
 impl Default for AdminConfig {
     fn default() -> Self {
-        Self {
-            addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 8002)),
-        }
+        Self { addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 8002)) }
     }
 }

@@ -23,7 +23,7 @@ pub struct PoolConfig {
     pub max_lifetime: Duration,
     /// `DB_POOL_IDLE_TIMEOUT`: a connection unused for this long is closed.
     pub idle_timeout: Duration,
-    /// How long a connection counts as valid after its last success, so that the hot path needs no ping.
+    /// `DB_VALIDATE_AFTER`: how long a connection counts as valid after its last success, so that the hot path needs no ping.
     pub validate_after: Duration,
     /// `DB_CONNECT_TIMEOUT`: longest time to open one connection.
     pub connect_timeout: Duration,
@@ -38,12 +38,12 @@ impl Default for PoolConfig {
         Self {
             max_size: 14, // two of them, two gateways of 3 and a spare stay under the 25 that broke the old platform
             wait_timeout: Duration::from_secs(3),
-            max_lifetime: Duration::from_secs(30 * 60),
-            idle_timeout: Duration::from_secs(5 * 60),
+            max_lifetime: Duration::from_mins(30),
+            idle_timeout: Duration::from_mins(5),
             validate_after: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(30),
-            idle_in_transaction_timeout: Duration::from_secs(60),
+            idle_in_transaction_timeout: Duration::from_mins(1),
         }
     }
 }

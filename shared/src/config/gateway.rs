@@ -5,7 +5,9 @@ use std::time::Duration;
 /// Settings of the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GatewayConfig {
-    /// `NODE_NAME`: this gateway's name in `hello`, logs and the console.
+    /// `NODE_NAME`: this node's name in `hello`, logs and the console. Loading fills in `gw-<hostname>-<PORT>` (the
+    /// process id when the port is 0), which two processes of one fleet do not share; correctness never rests on it,
+    /// because the engine tells incarnations apart by a random id.
     pub node: String,
     /// `WS_HEARTBEAT`: silence after which the server pings.
     pub heartbeat: Duration,

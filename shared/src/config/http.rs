@@ -1,5 +1,6 @@
 //! The public listener: address, origins, body and rate limits.
 
+use super::origin::{Origin, Pattern};
 use std::{
     net::{IpAddr, Ipv4Addr},
     time::Duration,
@@ -51,5 +52,50 @@ impl Default for HttpConfig {
             rate_per_user: 100,
             drain_timeout: Duration::from_secs(30),
         }
+    }
+}
+
+impl HttpConfig {
+    /// What links are built from: `PUBLIC_BASE_URL`, else the bound address (an unspecified one as `localhost`).
+    /// A host that bound port 0 stores the port it got in `port` first.
+    pub fn base_url(&self) -> String {
+        self.public_base_url.clone().unwrap_or_else(|| {
+            let host = match self.host {
+                host if host.is_unspecified() => "localhost".into(),
+                IpAddr::V4(host) => host.to_string(),
+                IpAddr::V6(host) => format!("[{host}]"),
+            };
+            format!("http://{host}:{}", self.port)
+        })
+    }
+
+    /// Whether a browser's `Origin` header may call the api and open sockets: the base URL, an entry of
+    /// `CORS_ORIGINS`, or, when bound to loopback, any name of this machine with our port.
+    pub fn allows_origin(&self, header: &str) -> bool {
+        let Some(origin) = Origin::parse(header) else { return false };
+        let loopback =
+            || self.host.is_loopback() && origin.is_loopback() && header.ends_with(&format!(":{}", self.port));
+        Origin::parse(&self.base_url()).is_some_and(|base| base == origin)
+            || self.allowed_origins.iter().filter_map(|entry| Pattern::parse(entry)).any(|entry| entry.matches(&origin))
+            || loopback()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_base_url_the_list_and_our_own_loopback_names_are_let_in() {
+        let mut http = HttpConfig { allowed_origins: vec!["https://*.example.org".into()], ..HttpConfig::default() };
+        for ours in ["http://127.0.0.1:8001", "http://localhost:8001", "http://[::1]:8001", "https://a.example.org"] {
+            assert!(http.allows_origin(ours), "{ours}");
+        }
+        for foreign in ["http://localhost:3000", "https://evil.net", "null", "", "*", "http://a.example.org"] {
+            assert!(!http.allows_origin(foreign), "{foreign}");
+        }
+        http.host = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        http.public_base_url = Some("https://pitchey.example.com".into());
+        assert!(http.allows_origin("https://pitchey.example.com") && !http.allows_origin("http://127.0.0.1:8001"));
     }
 }

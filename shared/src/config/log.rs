@@ -5,16 +5,13 @@
 pub struct LogConfig {
     /// `LOG_FORMAT`.
     pub format: LogFormat,
-    /// `RUST_LOG` or `LOG_FILTER`: a tracing filter.
+    /// `LOG_FILTER` (or `RUST_LOG`): a tracing filter.
     pub filter: String,
 }
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self {
-            format: LogFormat::Pretty,
-            filter: "info".into(),
-        }
+        Self { format: LogFormat::Pretty, filter: "info".into() }
     }
 }
 
@@ -26,4 +23,14 @@ pub enum LogFormat {
     Pretty,
     /// Newline-delimited JSON, for shipping.
     Json,
+}
+
+impl LogFormat {
+    /// The name in settings.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pretty => "pretty",
+            Self::Json => "json",
+        }
+    }
 }

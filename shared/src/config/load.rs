@@ -1,0 +1,124 @@
+//! From what a process was told to what it goes by: layers applied in order, then computed values, then the rules.
+
+use super::{
+    Config, DatabaseConfig, Environment,
+    error::{ConfigError, Origin, Problem},
+    registry,
+    setting::Setting,
+    source::Source,
+    validate,
+};
+use std::fmt::Write as _;
+
+/// A configuration that passed every rule, and where each value came from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What the process goes by.
+    pub config: Config,
+    /// `--print-config` was given: print [`Loaded::render`] and exit.
+    pub print: bool,
+    origins: Vec<Origin>,
+}
+
+impl Config {
+    /// Applies defaults < file < environment < flags, works out what was left open, and checks the rules between
+    /// settings. The error holds every problem there is, not the first.
+    pub fn load(source: &Source) -> Result<Loaded, ConfigError> {
+        let settings = registry::settings();
+        let mut problems = Vec::new();
+        let (given, print) = source.collect(&settings, &mut problems);
+        let mut config = Self::default();
+        let mut origins = vec![Origin::Default; settings.len()];
+        for given in given {
+            let setting = &settings[given.setting];
+            match setting.set(&mut config, &given.text) {
+                Ok(()) => origins[given.setting] = given.origin,
+                Err(message) => {
+                    let text = (!setting.secret).then_some(given.text.as_str());
+                    problems.push(Problem::value(&setting.env(), text, &given.origin, &message));
+                }
+            }
+        }
+        compute(&mut config, &mut origins, &settings);
+        for (name, message) in validate::check(&config) {
+            let at = settings.iter().position(|setting| setting.name == name).expect("rules name settings that exist");
+            let shown = shown(&settings[at], &config);
+            problems.push(Problem::value(&settings[at].env(), Some(&shown), &origins[at], &message));
+        }
+        if problems.is_empty() { Ok(Loaded { config, print, origins }) } else { Err(ConfigError::new(problems)) }
+    }
+
+    /// Whether the session cookie is for https only.
+    pub fn cookie_secure(&self) -> bool {
+        self.session.secure.unwrap_or(!self.environment.is_development() || self.http.base_url().starts_with("https:"))
+    }
+
+    /// The store's address, with the default filled in.
+    pub fn database_url(&self) -> crate::secret::Secret {
+        self.database.url.clone().unwrap_or_else(|| {
+            crate::secret::Secret::new(format!("sqlite:{}", self.data_dir.0.join("pitchey.db").display()))
+        })
+    }
+}
+
+impl DatabaseConfig {
+    /// Whether the store is a SQLite file (or memory).
+    pub fn is_sqlite(&self) -> bool {
+        self.url.as_ref().is_none_or(|url| url.expose().starts_with("sqlite:"))
+    }
+}
+
+impl Loaded {
+    /// The effective values, each with where it came from, as a file that would give the same configuration. Secrets
+    /// are comments without their value.
+    pub fn render(&self) -> String {
+        let mut out = String::new();
+        for (setting, origin) in registry::settings().iter().zip(&self.origins) {
+            let value = shown(setting, &self.config);
+            // A JSON string is a TOML string.
+            let unset = setting.show(&self.config).is_empty();
+            let comment = if unset || setting.secret { "# " } else { "" };
+            let line = format!("{comment}{} = {}", setting.name, serde_json::Value::String(value));
+            writeln!(out, "{line:<60} # {origin}").expect("writing to a string");
+        }
+        out
+    }
+}
+
+/// A value as it may be printed.
+fn shown(setting: &Setting, config: &Config) -> String {
+    let value = setting.show(config);
+    if setting.secret && !value.is_empty() && !value.starts_with("sqlite:") { "<redacted>".into() } else { value }
+}
+
+/// Fills in what depends on other settings or the machine, for those nobody gave.
+fn compute(config: &mut Config, origins: &mut [Origin], settings: &[Setting]) {
+    let mut open = |name: &str| {
+        let at = settings.iter().position(|setting| setting.name == name).expect("computed settings exist");
+        let open = origins[at] == Origin::Default;
+        if open {
+            origins[at] = Origin::Computed;
+        }
+        open
+    };
+    if open("environment") {
+        config.environment = detect(config);
+    }
+    if open("node_name") {
+        config.gateway.node = node_name(config.http.port);
+    }
+}
+
+/// Development only if nothing of this installation can be seen or shared by anybody else.
+fn detect(config: &Config) -> Environment {
+    let private = config.redis_url.is_none() && config.database.is_sqlite() && config.http.host.is_loopback();
+    if private { Environment::Development } else { Environment::Production }
+}
+
+fn node_name(port: u16) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host: String = host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
+    let host = if host.is_empty() { "node" } else { &host };
+    let unique = if port == 0 { std::process::id() } else { port.into() };
+    format!("gw-{host}-{unique}")
+}
