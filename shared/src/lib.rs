@@ -35,3 +35,5 @@ pub mod lifecycle;
 pub mod model;
 pub mod protocol;
 pub mod secret;
+#[cfg(feature = "store")]
+pub mod store;

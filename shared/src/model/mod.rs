@@ -2,8 +2,10 @@
 
 mod portal;
 mod session;
+mod stats;
 mod user;
 
 pub use portal::{Portal, Portals};
 pub use session::{Identity, Session};
+pub use stats::{PoolStats, StatementStats};
 pub use user::{Person, User};

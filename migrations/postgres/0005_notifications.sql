@@ -1,0 +1,36 @@
+-- The feed of each user. What is delivered live goes through the inbox (0007); this is what stays.
+
+create table notifications (
+    id         uuid        not null primary key,
+    user_id    uuid        not null references users (id) on delete cascade,
+    kind       text        not null check (length(kind) between 1 and 64),
+    title      text        not null check (length(title) between 1 and 200),
+    body       text        not null default '' check (length(body) <= 2000),
+    read       boolean     not null default false,
+    read_at    timestamptz,
+    version    bigint      not null default 1, -- every change adds one; clients drop what is older than what they have
+    created_at timestamptz not null
+);
+create index idx_notifications_user_id on notifications (user_id);
+create index idx_notifications_read on notifications (read);
+create index idx_notifications_created_at on notifications (created_at desc);
+create index idx_notifications_user_created on notifications (user_id, created_at desc, id desc);
+-- The one that answers "how many unread": write `where not read`, so that both databases use it.
+create index idx_notifications_unread on notifications (user_id, created_at desc) where not read;
+
+create table notification_metadata (
+    notification_id uuid not null references notifications (id) on delete cascade,
+    key             text not null check (length(key) between 1 and 64),
+    value           text not null check (length(value) <= 2000),
+    primary key (notification_id, key)
+);
+
+-- No row means: in the app yes, by e-mail yes.
+create table notification_preferences (
+    user_id    uuid        not null references users (id) on delete cascade,
+    kind       text        not null check (length(kind) between 1 and 64),
+    in_app     boolean     not null default true,
+    email      boolean     not null default true,
+    updated_at timestamptz not null,
+    primary key (user_id, kind)
+);

@@ -1,0 +1,166 @@
+//! What can go wrong in the store, in terms a caller can act on.
+//!
+//! Absence is no error: it is `Ok(None)`. Violated constraints carry the same name on both databases, so that a
+//! caller can tell "e-mail taken" from "username taken" without knowing which one it runs on.
+
+use sqlx::{error::DatabaseError, migrate::MigrateError};
+
+/// A failure of the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No connection became free within the wait timeout. A 503 with `Retry-After`: the next attempt may succeed.
+    #[error("no database connection became free in time")]
+    Exhausted,
+    /// The database cannot be reached, or the connection was lost. A 503 too.
+    #[error("the database cannot be reached: {0}")]
+    Unavailable(String),
+    /// A statement or a whole unit of work took too long and was cut off; nothing of it was saved, unless it was
+    /// cut off during the very commit.
+    #[error("the database took too long")]
+    Timeout,
+    /// Two units of work stood in each other's way and this one lost (deadlock, serialization failure). Nothing
+    /// was saved; it may be tried again.
+    #[error("another change came first")]
+    Conflict,
+    /// A row like this exists already.
+    #[error("{constraint} is taken")]
+    UniqueViolation {
+        /// The name of the unique index or constraint, the same on both databases.
+        constraint: String,
+    },
+    /// The row refers to something that does not exist, or something still refers to it.
+    #[error("a reference does not hold")]
+    ForeignKeyViolation,
+    /// A value outside of what the schema allows: the caller should have validated it.
+    #[error("a value is not allowed: {0}")]
+    CheckViolation(String),
+    /// The work said yes although one of its statements had failed. Nothing was saved.
+    #[error("a statement of the transaction had failed, so nothing was saved")]
+    Aborted,
+    /// A row holds what the code cannot read.
+    #[error("unreadable row: {0}")]
+    Corrupt(String),
+    /// The database was written by a newer release than this one.
+    #[error("the database has migration {0}, which this release does not know: run the newer release")]
+    SchemaTooNew(i64),
+    /// The schema could not be brought up to date.
+    #[error("failed to migrate: {0}")]
+    Migrate(MigrateError),
+    /// A setting that no store can be opened with.
+    #[error("{0}")]
+    Config(String),
+    /// Anything else the database reports.
+    #[error("database error: {0}")]
+    Database(#[source] sqlx::Error),
+}
+
+impl StoreError {
+    /// Whether it is about a row that exists already, under this constraint.
+    pub fn is_unique(&self, name: &str) -> bool {
+        matches!(self, Self::UniqueViolation { constraint } if constraint == name)
+    }
+
+    /// Whether the same call may succeed in a moment: a 503, not a 500.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Exhausted | Self::Unavailable(_) | Self::Timeout | Self::Conflict)
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::Error as E;
+        match error {
+            E::Database(ref reported) => match classify(reported.as_ref()) {
+                Some(known) => known,
+                None => Self::Database(error),
+            },
+            E::Io(_) | E::Tls(_) | E::Protocol(_) | E::WorkerCrashed | E::PoolClosed => {
+                Self::Unavailable(error.to_string())
+            }
+            E::ColumnDecode { .. } | E::Decode(_) | E::ColumnNotFound(_) | E::TypeNotFound { .. } => {
+                Self::Corrupt(error.to_string())
+            }
+            other => Self::Database(other),
+        }
+    }
+}
+
+impl From<MigrateError> for StoreError {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::VersionMissing(version) => Self::SchemaTooNew(version),
+            other => Self::Migrate(other),
+        }
+    }
+}
+
+/// Both databases' codes: SQLSTATE has five characters, SQLite's extended result codes are decimal numbers.
+fn classify(error: &dyn DatabaseError) -> Option<StoreError> {
+    let code = error.code().unwrap_or_default();
+    Some(match code.as_ref() {
+        // query_canceled, lock_not_available, idle in transaction; SQLITE_INTERRUPT, SQLITE_BUSY and its variants
+        "57014" | "55P03" | "25P03" | "9" | "5" | "261" | "517" | "773" => StoreError::Timeout,
+        // serialization_failure, deadlock_detected
+        "40001" | "40P01" => StoreError::Conflict,
+        // too_many_connections, the admin ended us, crash, cannot connect now; any connection exception
+        "53300" | "57P01" | "57P02" | "57P03" => StoreError::Unavailable(error.message().to_owned()),
+        code if code.starts_with("08") => StoreError::Unavailable(error.message().to_owned()),
+        _ if error.is_unique_violation() => StoreError::UniqueViolation { constraint: constraint(error, &code) },
+        _ if error.is_foreign_key_violation() => StoreError::ForeignKeyViolation,
+        _ if error.is_check_violation() => StoreError::CheckViolation(error.message().to_owned()),
+        _ => return None,
+    })
+}
+
+/// `SQLITE_CONSTRAINT_PRIMARYKEY`.
+const SQLITE_PRIMARY_KEY: &str = "1555";
+
+/// Unique indexes on plain columns: SQLite reports their columns, PostgreSQL their name. (An index on an
+/// expression is reported by name on both; an unnamed `unique (a, b)` is named by rule.) The conformance suite
+/// compares this list with the schema.
+const NAMED_BY_COLUMNS: &[(&str, &str)] = &[
+    ("sessions.token_hash", "idx_sessions_token"),
+    ("follows.follower_id, follows.following_id", "idx_follows_unique"),
+    ("nda_requests.pitch_id, nda_requests.requester_id", "idx_nda_requests_pending"),
+    ("process_leases.role", "idx_process_leases_owner"),
+];
+
+/// The constraint's name as PostgreSQL would give it.
+fn constraint(error: &dyn DatabaseError, code: &str) -> String {
+    if let Some(name) = error.constraint() {
+        return name.to_owned();
+    }
+    let what = error.message().rsplit_once("constraint failed: ").map_or("", |(_, what)| what);
+    sqlite_constraint(what, code == SQLITE_PRIMARY_KEY)
+}
+
+fn sqlite_constraint(what: &str, primary_key: bool) -> String {
+    if let Some(name) = what.strip_prefix("index '").and_then(|rest| rest.strip_suffix('\'')) {
+        return name.to_owned();
+    }
+    if let Some((_, name)) = NAMED_BY_COLUMNS.iter().find(|(columns, _)| *columns == what) {
+        return (*name).to_owned();
+    }
+    let table = what.split('.').next().unwrap_or_default();
+    if primary_key {
+        return format!("{table}_pkey");
+    }
+    let columns: Vec<_> = what.split(", ").filter_map(|column| column.split_once('.')).map(|(_, name)| name).collect();
+    format!("{table}_{}_key", columns.join("_"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sqlite_constraints_get_the_names_that_postgres_gives() {
+        assert_eq!(sqlite_constraint("index 'idx_users_email'", false), "idx_users_email");
+        assert_eq!(sqlite_constraint("sessions.token_hash", false), "idx_sessions_token");
+        assert_eq!(
+            sqlite_constraint("messages.sender_id, messages.client_id", false),
+            "messages_sender_id_client_id_key"
+        );
+        assert_eq!(sqlite_constraint("inbox.user_id, inbox.seq", true), "inbox_pkey");
+    }
+}

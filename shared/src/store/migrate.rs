@@ -1,0 +1,66 @@
+//! The schema, embedded: two folders of SQL with the same numbers, listed here because a list in the source is
+//! what makes cargo rebuild when a file changes. See `migrations/README.md` for how to add one.
+
+use super::StoreError;
+use sqlx::{
+    SqlSafeStr,
+    migrate::{Migrate, Migration, MigrationType, Migrator},
+};
+
+/// Number, subject, SQL.
+type Step = (i64, &'static str, &'static str);
+
+macro_rules! steps {
+    ($folder:literal: $($number:literal $subject:literal;)+) => {
+        &[$((
+            $number,
+            $subject,
+            include_str!(concat!("../../../migrations/", $folder, "/000", $number, "_", $subject, ".sql")),
+        )),+]
+    };
+}
+
+macro_rules! both {
+    ($($step:tt)+) => {
+        pub(super) const POSTGRES: &[Step] = steps!("postgres": $($step)+);
+        pub(super) const SQLITE: &[Step] = steps!("sqlite": $($step)+);
+    };
+}
+
+both! {
+    1 "accounts";
+    2 "catalogue";
+    3 "deals";
+    4 "people";
+    5 "notifications";
+    6 "conversations";
+    7 "inbox";
+    8 "operations";
+}
+
+/// Applies what is missing, each file in its own transaction. Refuses a database that is newer, or whose applied
+/// files were edited.
+pub(super) async fn apply<C: Migrate>(conn: &mut C, steps: &[Step]) -> Result<(), StoreError> {
+    let migrations = steps.iter().map(|(number, subject, sql)| {
+        Migration::new(*number, (*subject).into(), MigrationType::Simple, (*sql).into_sql_str(), false)
+    });
+    Migrator::with_migrations(migrations.collect()).run_direct(None, conn, false).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{collections::BTreeSet, path::Path};
+
+    #[test]
+    fn every_file_of_both_folders_is_listed() {
+        for (folder, steps) in [("postgres", POSTGRES), ("sqlite", SQLITE)] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations").join(folder);
+            let files: BTreeSet<_> =
+                folder.read_dir().unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+            let listed = steps.iter().map(|(number, subject, _)| format!("{number:04}_{subject}.sql")).collect();
+            assert_eq!(files, listed, "{}", folder.display());
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! What must survive: SQL, behind bounded pools of connections. One text per query, two databases.
+//!
+//! ```text
+//!  ops, api ── store.tx("message.send", async |tx| { … }) ──▶ pool (bb8) ──▶ SQLite   one writer, several readers
+//!          └── store.read("user.by_email", async |c| { … }) ─▶ pool (bb8) ──▶ PostgreSQL, one pool for both
+//! ```
+//!
+//! What this seam promises (`shared/tests/suite/store` proves each on both databases):
+//!
+//! * A unit of work that fails, panics, takes too long or is dropped leaves no open transaction and no lock. See
+//!   `pool/manager.rs` for the trap behind that sentence.
+//! * A full pool is a bounded wait, then [`StoreError::Exhausted`]; never a hang.
+//! * Times and ids are made in Rust; text order of times is time order on both databases.
+//! * No LISTEN, no session-wide advisory locks, no session settings a pooler would lose.
+//!
+//! It deliberately has no traits, no generic repository and no query builder: a query is a function with its SQL in it.
+//!
+//! # Who may be cut off
+//!
+//! Dropping a unit of work is safe (everything is undone) but wasteful: the connection is thrown away. Whatever
+//! changes data on behalf of a client that may hang up is therefore spawned on the lifecycle's tracker, and the
+//! handler awaits the task: `tracker.spawn(async move { store.tx(…).await }).await`.
+//!
+//! # Adding a query
+//!
+//! 1. Pick the subject's file (`users.rs`, `pitches.rs`, …) or add one, and declare it below.
+//! 2. Write a free function. It takes `&mut Conn` if it only reads and `&mut Tx` if it changes something; time comes
+//!    from `conn.now()`, ids from the caller. Absence is `Ok(None)`.
+//!
+//!    ```ignore
+//!    /// The account with this address, in any spelling.
+//!    pub async fn by_email(conn: &mut Conn, email: &str) -> Result<Option<User>, StoreError> {
+//!        with_conn!(conn, |c| {
+//!            sqlx::query_as("select … from users where lower(email) = $1").bind(email.to_lowercase()).fetch_optional(c).await
+//!        })
+//!    }
+//!    ```
+//!
+//! 3. Keep to the portable subset (`migrations/README.md`). Rows are `#[derive(sqlx::FromRow)]`; enums of the model
+//!    get their column form from `text_column!`. Lists are expanded with `sqlx::QueryBuilder`.
+//! 4. Call it in a named unit of work: `store.read("users.by_email", async |c| users::by_email(c, email).await)`.
+//!    The name is what operators see in the statement statistics: `<subject>.<verb>`.
+//! 5. Add a test to `shared/tests/suite/store/<subject>.rs`; it runs on both databases.
+//!
+//! In a unit of work never wait for anything but its own queries: it holds a connection, and on SQLite the only
+//! one that writes.
+
+// First, and with its macro: `text_column!` is in scope of every file below.
+#[macro_use]
+mod types;
+
+mod conn;
+mod error;
+mod histogram;
+mod migrate;
+mod pool;
+mod postgres;
+mod sqlite;
+mod statements;
+
+pub use conn::{Conn, Tx};
+pub use error::StoreError;
+
+use crate::{
+    clock::Clock,
+    config::{DatabaseConfig, PoolConfig},
+    model::{PoolStats, StatementStats},
+    secret::Secret,
+};
+use conn::{Driver, with_conn};
+use pool::Pool;
+use statements::Statements;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::time::timeout;
+
+/// The store. A cheap clone: every clone shares the pools.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    db: Db,
+    pool: PoolConfig,
+    clock: Clock,
+    statements: Statements,
+}
+
+/// The two databases.
+enum Db {
+    Postgres { url: Secret, process: String, pool: Pool<postgres::Postgres> },
+    Sqlite { writer: Pool<sqlite::Sqlite>, readers: Pool<sqlite::Sqlite> },
+}
+
+/// Which of the two databases, and where.
+enum Location {
+    Postgres(Secret),
+    Sqlite(PathBuf),
+}
+
+impl Store {
+    /// Opens the store that `config` names (`<data_dir>/pitchey.db` if it names none) with one connection, so that
+    /// what is wrong shows now. Does not touch the schema: see [`Store::migrate`]. `process` is this process's name
+    /// in `pg_stat_activity`.
+    pub async fn connect(
+        config: &DatabaseConfig,
+        data_dir: &Path,
+        process: &str,
+        clock: Clock,
+    ) -> Result<Self, StoreError> {
+        let pool = config.pool.clone();
+        let db = match locate(config.url.as_ref(), data_dir)? {
+            Location::Postgres(url) => {
+                let backend = postgres::Postgres::new(url.expose(), process, &pool)?;
+                let pool = Pool::open("postgres", backend, &pool).await?;
+                Db::Postgres { url, process: process.to_owned(), pool }
+            }
+            Location::Sqlite(file) => open_sqlite(&file, &pool).await?,
+        };
+        Ok(Self(Arc::new(Inner { db, pool, clock, statements: Statements::default() })))
+    }
+
+    /// Brings the schema up to date. Running it again changes nothing; a database that is newer than this release
+    /// is refused with [`StoreError::SchemaTooNew`].
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        match &self.0.db {
+            Db::Postgres { url, process, .. } => {
+                let mut conn = postgres::for_migrations(url.expose(), process).await?;
+                migrate::apply(&mut conn, migrate::POSTGRES).await
+            }
+            Db::Sqlite { writer, .. } => {
+                let mut loan = writer.get().await?;
+                // Whatever happens, the pool opens a fresh connection afterwards.
+                loan.dirty = true;
+                migrate::apply(&mut loan.raw, migrate::SQLITE).await
+            }
+        }
+    }
+
+    /// Runs work that changes nothing. On SQLite a write in it fails.
+    pub async fn read<T>(
+        &self,
+        name: &'static str,
+        work: impl AsyncFnOnce(&mut Conn) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.try_read(name, work).await
+    }
+
+    /// [`Store::read`] for work that may also fail in the caller's own terms.
+    pub async fn try_read<T, E: From<StoreError>>(
+        &self,
+        name: &'static str,
+        work: impl AsyncFnOnce(&mut Conn) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut conn = self.conn(self.0.db.for_reading().await?);
+        self.timed(name, async {
+            let outcome = work(&mut conn).await;
+            conn.end_read().await;
+            outcome
+        })
+        .await
+    }
+
+    /// Runs work in a transaction: committed if it says `Ok`, undone if it says `Err`, panics, is dropped, or takes
+    /// longer than a transaction may.
+    pub async fn tx<T>(
+        &self,
+        name: &'static str,
+        work: impl AsyncFnOnce(&mut Tx) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.try_tx(name, work).await
+    }
+
+    /// [`Store::tx`] for work that a business rule may refuse: an `Err` of any kind undoes everything.
+    pub async fn try_tx<T, E: From<StoreError>>(
+        &self,
+        name: &'static str,
+        work: impl AsyncFnOnce(&mut Tx) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let conn = self.conn(self.0.db.for_writing().await?);
+        self.timed(name, async {
+            let mut tx = Tx::begin(conn).await?;
+            match work(&mut tx).await {
+                Ok(value) => {
+                    tx.commit().await?;
+                    Ok(value)
+                }
+                Err(refusal) => {
+                    tx.rollback().await;
+                    Err(refusal)
+                }
+            }
+        })
+        .await
+    }
+
+    /// How long the database takes to answer, the wait for a connection included.
+    pub async fn ping(&self) -> Result<Duration, StoreError> {
+        let started = Instant::now();
+        self.read("store.ping", async |c| {
+            with_conn!(c, |c| sqlx::query_scalar::<_, i32>("select 1").fetch_one(c).await)
+        })
+        .await?;
+        Ok(started.elapsed())
+    }
+
+    /// The clock that units of work take their time from.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// `sqlite` or `postgres`.
+    pub fn database(&self) -> &'static str {
+        match &self.0.db {
+            Db::Postgres { .. } => "postgres",
+            Db::Sqlite { .. } => "sqlite",
+        }
+    }
+
+    /// Every pool's numbers.
+    pub fn pool_stats(&self) -> Vec<PoolStats> {
+        match &self.0.db {
+            Db::Postgres { pool, .. } => vec![pool.stats()],
+            Db::Sqlite { writer, readers } => vec![writer.stats(), readers.stats()],
+        }
+    }
+
+    /// How long each kind of work takes.
+    pub fn statement_stats(&self) -> Vec<StatementStats> {
+        self.0.statements.stats()
+    }
+
+    fn conn(&self, driver: Driver) -> Conn {
+        Conn::new(driver, self.0.pool.statement_timeout, self.0.clock.now())
+    }
+
+    /// No unit of work holds a connection for longer than a transaction may be idle.
+    async fn timed<T, E: From<StoreError>>(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let started = Instant::now();
+        let outcome = match timeout(self.0.pool.idle_in_transaction_timeout, work).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(StoreError::Timeout.into()),
+        };
+        self.0.statements.record(name, started.elapsed(), outcome.is_ok());
+        outcome
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("database", &self.database()).finish_non_exhaustive()
+    }
+}
+
+impl Db {
+    async fn for_reading(&self) -> Result<Driver, StoreError> {
+        match self {
+            Self::Postgres { pool, .. } => pool.get().await.map(Driver::Postgres),
+            Self::Sqlite { readers, .. } => readers.get().await.map(Driver::Sqlite),
+        }
+    }
+
+    async fn for_writing(&self) -> Result<Driver, StoreError> {
+        match self {
+            Self::Postgres { pool, .. } => pool.get().await.map(Driver::Postgres),
+            Self::Sqlite { writer, .. } => writer.get().await.map(Driver::Sqlite),
+        }
+    }
+}
+
+async fn open_sqlite(file: &Path, config: &PoolConfig) -> Result<Db, StoreError> {
+    if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| StoreError::Config(format!("cannot create the folder {}: {error}", folder.display())))?;
+    }
+    // The queue of bb8 is the queue of writers: nobody spins on a busy lock.
+    let one = PoolConfig { max_size: 1, ..config.clone() };
+    let writer = Pool::open("sqlite-write", sqlite::Sqlite::writer(file, config), &one).await?;
+    let readers = Pool::open("sqlite-read", sqlite::Sqlite::reader(file, config), config).await?;
+    Ok(Db::Sqlite { writer, readers })
+}
+
+fn locate(url: Option<&Secret>, data_dir: &Path) -> Result<Location, StoreError> {
+    let Some(url) = url else { return Ok(Location::Sqlite(data_dir.join("pitchey.db"))) };
+    if let Some(file) = url.expose().strip_prefix("sqlite:") {
+        let file = file.strip_prefix("//").unwrap_or(file);
+        if file.is_empty() || file.contains(":memory:") {
+            return Err(StoreError::Config("DATABASE_URL must name a file after sqlite:".into()));
+        }
+        return Ok(Location::Sqlite(file.into()));
+    }
+    if ["postgres://", "postgresql://"].iter().any(|scheme| url.expose().starts_with(scheme)) {
+        return Ok(Location::Postgres(url.clone()));
+    }
+    Err(StoreError::Config("DATABASE_URL must begin with sqlite: or postgres://".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn where_is(url: &str) -> Result<Location, StoreError> {
+        locate(Some(&Secret::new(url)), Path::new("/data"))
+    }
+
+    #[test]
+    fn an_unset_url_is_a_file_in_the_data_folder() {
+        assert!(
+            matches!(locate(None, Path::new("/data")), Ok(Location::Sqlite(file)) if file == Path::new("/data/pitchey.db"))
+        );
+    }
+
+    #[test]
+    fn urls_tell_the_databases_apart_and_others_are_refused_by_name() {
+        assert!(matches!(where_is("sqlite:x.db"), Ok(Location::Sqlite(file)) if file == Path::new("x.db")));
+        assert!(matches!(where_is("sqlite:///tmp/x.db"), Ok(Location::Sqlite(file)) if file == Path::new("/tmp/x.db")));
+        assert!(matches!(where_is("postgresql://h/db"), Ok(Location::Postgres(_))));
+        for bad in ["mysql://h/db", "sqlite:", "sqlite::memory:", ""] {
+            let Err(StoreError::Config(message)) = where_is(bad) else { panic!("{bad} was accepted") };
+            assert!(message.contains("DATABASE_URL"), "{message}");
+        }
+    }
+
+    /// Handlers run on a multi-threaded runtime; this compiles only while their futures may move between threads.
+    #[test]
+    fn units_of_work_are_send() {
+        async fn handler(store: &Store, email: String) -> Result<i64, StoreError> {
+            let count = "select count(*) from users where lower(email) = $1";
+            store
+                .tx("test.send", async |tx| {
+                    with_conn!(tx, |c| sqlx::query_scalar::<_, i64>(count).bind(&email).fetch_one(c).await)
+                })
+                .await
+        }
+        let needs_send = |future: std::pin::Pin<Box<dyn Future<Output = _> + Send>>| drop(future);
+        let _ = |store: Store| needs_send(Box::pin(async move { handler(&store, String::new()).await }));
+    }
+}
