@@ -32,6 +32,7 @@ pub mod clock;
 pub mod config;
 pub mod id;
 pub mod lifecycle;
+pub mod metrics;
 pub mod model;
 pub mod protocol;
 pub mod secret;

@@ -4,7 +4,7 @@
 //! * [`event`]: what the server says, each frame encoded exactly once, whoever and however many receive it.
 //! * [`close`]: why a socket ends, what the client should do about it, in one table.
 //! * [`position`], [`room`]: where a reader is, and in what.
-//! * `admin`: the operators' stream.
+//! * [`admin`]: the operators' stream.
 //!
 //! # Adding an event
 //!
@@ -12,6 +12,7 @@
 //! 2. A line in the table of the client's README and a case in `gateway/client/pitchey.js`.
 //! 3. A test in `gateway/tests` named as the promise.
 
+pub mod admin;
 pub mod close;
 pub mod command;
 pub mod event;
