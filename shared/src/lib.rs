@@ -36,5 +36,6 @@ pub mod metrics;
 pub mod model;
 pub mod protocol;
 pub mod secret;
+pub mod telemetry;
 #[cfg(feature = "store")]
 pub mod store;
