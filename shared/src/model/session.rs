@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// A row of `sessions`, as its owner sees it (the token is only ever known as a hash).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "store", derive(sqlx::FromRow))]
 #[serde(rename_all = "camelCase")]
 pub struct Session {
     /// Identifier; stays the same through refresh, rotation and portal switches.
@@ -32,6 +33,7 @@ pub struct Session {
 
 /// Who a request or a socket acts as: all that authorisation needs, small enough for the session cache.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "store", derive(sqlx::FromRow))]
 pub struct Identity {
     /// The session that was presented.
     pub session_id: SessionId,

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 /// An account, as its owner sees it. Never carries the password hash: the one query that needs it returns it apart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "store", derive(sqlx::FromRow))]
 #[serde(rename_all = "camelCase")]
 pub struct User {
     /// Identifier.
@@ -30,6 +31,7 @@ pub struct User {
 
 /// What other users may see of an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "store", derive(sqlx::FromRow))]
 #[serde(rename_all = "camelCase")]
 pub struct Person {
     /// Identifier.

@@ -59,6 +59,18 @@ macro_rules! with_conn {
 }
 pub(super) use with_conn;
 
+/// [`with_conn!`] for a query whose rows nobody reads: yields how many rows it changed.
+///
+/// ```ignore
+/// let changed = execute!(tx, sqlx::query("delete from sessions where id = $1").bind(id))?;
+/// ```
+macro_rules! execute {
+    ($conn:expr, $query:expr) => {
+        $crate::store::conn::with_conn!($conn, |c| $query.execute(c).await.map(|done| done.rows_affected()))
+    };
+}
+pub(super) use execute;
+
 /// An awaited ROLLBACK that takes longer than this means that the connection is gone.
 const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(2);
 

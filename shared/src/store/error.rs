@@ -105,6 +105,8 @@ fn classify(error: &dyn DatabaseError) -> Option<StoreError> {
         // too_many_connections, the admin ended us, crash, cannot connect now; any connection exception
         "53300" | "57P01" | "57P02" | "57P03" => StoreError::Unavailable(error.message().to_owned()),
         code if code.starts_with("08") => StoreError::Unavailable(error.message().to_owned()),
+        // character_not_in_repertoire, untranslatable_character: a NUL in a text, which PostgreSQL cannot store
+        "22021" | "22P05" => StoreError::CheckViolation(error.message().to_owned()),
         _ if error.is_unique_violation() => StoreError::UniqueViolation { constraint: constraint(error, &code) },
         _ if error.is_foreign_key_violation() => StoreError::ForeignKeyViolation,
         _ if error.is_check_violation() => StoreError::CheckViolation(error.message().to_owned()),

@@ -31,11 +31,12 @@
 //!    /// The account with this address, in any spelling.
 //!    pub async fn by_email(conn: &mut Conn, email: &str) -> Result<Option<User>, StoreError> {
 //!        with_conn!(conn, |c| {
-//!            sqlx::query_as("select … from users where lower(email) = $1").bind(email.to_lowercase()).fetch_optional(c).await
+//!            sqlx::query_as("select … where lower(email) = $1").bind(email.to_lowercase()).fetch_optional(c).await
 //!        })
 //!    }
 //!    ```
 //!
+//!    `execute!(tx, sqlx::query("…").bind(id))` is the same for statements whose rows nobody reads.
 //! 3. Keep to the portable subset (`migrations/README.md`). Rows are `#[derive(sqlx::FromRow)]`; enums of the model
 //!    get their column form from `text_column!`. Lists are expanded with `sqlx::QueryBuilder`.
 //! 4. Call it in a named unit of work: `store.read("users.by_email", async |c| users::by_email(c, email).await)`.
@@ -52,11 +53,15 @@ mod types;
 mod conn;
 mod error;
 mod histogram;
+pub mod inbox;
 mod migrate;
 mod pool;
 mod postgres;
+pub mod sessions;
 mod sqlite;
 mod statements;
+pub mod users;
+pub mod verifications;
 
 pub use conn::{Conn, Tx};
 pub use error::StoreError;
@@ -312,7 +317,7 @@ mod tests {
     #[test]
     fn an_unset_url_is_a_file_in_the_data_folder() {
         assert!(
-            matches!(locate(None, Path::new("/data")), Ok(Location::Sqlite(file)) if file == Path::new("/data/pitchey.db"))
+            matches!(locate(None, Path::new("/d")), Ok(Location::Sqlite(file)) if file == Path::new("/d/pitchey.db"))
         );
     }
 

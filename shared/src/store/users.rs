@@ -1,0 +1,166 @@
+//! Accounts.
+
+use super::{
+    StoreError,
+    conn::{Conn, Tx, execute, with_conn},
+};
+use crate::{
+    id::UserId,
+    model::{Person, Portal, Portals, User},
+};
+use sqlx::QueryBuilder;
+
+/// Taken by another account, whatever its spelling.
+pub const EMAIL_TAKEN: &str = "idx_users_email";
+/// Taken by another account, whatever its spelling.
+pub const USERNAME_TAKEN: &str = "idx_users_username";
+
+/// Everything of [`User`], and never the password hash (R-181). A macro, because `concat!` takes literals only.
+macro_rules! select_user {
+    ($columns:literal, $rest:literal) => {
+        concat!(
+            "select u.id, u.email, u.username, u.name, u.user_type, u.is_admin, u.created_at,
+             u.email_verified_at is not null as email_verified,
+             coalesce((select string_agg(p.portal, ',') from user_portals p where p.user_id = u.id), '') as portals",
+            $columns,
+            " from users u ",
+            $rest
+        )
+    };
+}
+
+/// An account about to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct NewUser<'a> {
+    /// Its identifier.
+    pub id: UserId,
+    /// Its address; stored in lower case.
+    pub email: &'a str,
+    /// Its handle, in the spelling others will see.
+    pub username: &'a str,
+    /// Its display name.
+    pub name: &'a str,
+    /// The portal it is registered for.
+    pub user_type: Portal,
+    /// Every portal it may enter.
+    pub portals: Portals,
+    /// A password hash in PHC or bcrypt form.
+    pub password_hash: &'a str,
+    /// Whether the address needs no proof: demo accounts and load-test users.
+    pub email_verified: bool,
+}
+
+/// An account and what its password is checked against.
+#[derive(sqlx::FromRow)]
+pub struct Credentials {
+    /// The account.
+    #[sqlx(flatten)]
+    pub user: User,
+    /// A password hash in PHC or bcrypt form.
+    pub password_hash: String,
+}
+
+/// Adds an account. A taken address or handle is a unique violation: [`EMAIL_TAKEN`], [`USERNAME_TAKEN`].
+pub async fn insert(tx: &mut Tx, new: NewUser<'_>) -> Result<(), StoreError> {
+    let now = tx.now();
+    execute!(
+        tx,
+        sqlx::query(
+            "insert into users (id, email, username, name, user_type, password_hash,
+                 email_verified_at, created_at, updated_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $8)",
+        )
+        .bind(new.id)
+        .bind(new.email.to_lowercase())
+        .bind(new.username)
+        .bind(new.name)
+        .bind(new.user_type)
+        .bind(new.password_hash)
+        .bind(new.email_verified.then_some(now))
+        .bind(now)
+    )?;
+    for portal in new.portals.iter() {
+        grant_portal(tx, new.id, portal).await?;
+    }
+    Ok(())
+}
+
+/// Lets the account enter a portal. Running it again changes nothing.
+pub async fn grant_portal(tx: &mut Tx, id: UserId, portal: Portal) -> Result<(), StoreError> {
+    let now = tx.now();
+    execute!(
+        tx,
+        sqlx::query(
+            "insert into user_portals (user_id, portal, granted_at) values ($1, $2, $3) on conflict do nothing"
+        )
+        .bind(id)
+        .bind(portal)
+        .bind(now)
+    )?;
+    Ok(())
+}
+
+/// The account with this address, in any spelling.
+pub async fn by_email(conn: &mut Conn, email: &str) -> Result<Option<User>, StoreError> {
+    with_conn!(conn, |c| {
+        sqlx::query_as(select_user!("", "where lower(u.email) = $1 limit 1"))
+            .bind(email.to_lowercase())
+            .fetch_optional(c)
+            .await
+    })
+}
+
+/// The account with this identifier.
+pub async fn by_id(conn: &mut Conn, id: UserId) -> Result<Option<User>, StoreError> {
+    with_conn!(conn, |c| sqlx::query_as(select_user!("", "where u.id = $1")).bind(id).fetch_optional(c).await)
+}
+
+/// The account with this address and its password hash: for login, and for nothing else.
+pub async fn credentials(conn: &mut Conn, email: &str) -> Result<Option<Credentials>, StoreError> {
+    with_conn!(conn, |c| {
+        sqlx::query_as(select_user!(", u.password_hash", "where lower(u.email) = $1 limit 1"))
+            .bind(email.to_lowercase())
+            .fetch_optional(c)
+            .await
+    })
+}
+
+/// What others may see of these accounts; unknown ones are left out.
+pub async fn people(conn: &mut Conn, ids: &[UserId]) -> Result<Vec<Person>, StoreError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    with_conn!(conn, |c| {
+        let mut query = QueryBuilder::new("select id, name, user_type as portal from users where id in (");
+        let mut list = query.separated(", ");
+        for id in ids {
+            list.push_bind(*id);
+        }
+        query.push(")");
+        query.build_query_as().fetch_all(c).await
+    })
+}
+
+/// Replaces the password hash.
+pub async fn set_password_hash(tx: &mut Tx, id: UserId, hash: &str) -> Result<(), StoreError> {
+    let now = tx.now();
+    execute!(
+        tx,
+        sqlx::query("update users set password_hash = $2, updated_at = $3 where id = $1").bind(id).bind(hash).bind(now)
+    )?;
+    Ok(())
+}
+
+/// Records that the address was proven; says whether that is news.
+pub async fn mark_email_verified(tx: &mut Tx, id: UserId) -> Result<bool, StoreError> {
+    let now = tx.now();
+    execute!(
+        tx,
+        sqlx::query(
+            "update users set email_verified_at = $2, updated_at = $2 where id = $1 and email_verified_at is null"
+        )
+        .bind(id)
+        .bind(now)
+    )
+    .map(|changed| changed == 1)
+}
