@@ -194,7 +194,7 @@ export class PitcheyClient {
   readonly attempt: number;
   /** While `waiting`: when the next attempt is due, in ms since 1970. */
   readonly retryAt: number | null;
-  /** The last measured round trip, in ms. */
+  /** The last measured round trip, in ms: of the authentication at first, then of each ping. */
   readonly rtt: number | null;
   /** Who the server says we are; the `user` option until then. */
   readonly user: string | null;

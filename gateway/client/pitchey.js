@@ -581,6 +581,7 @@ export class PitcheyClient {
   #nextId = 0;
   #authId = null; // while our `auth` is unanswered
   #askedPos = null; // the inbox position it carried
+  #askedAt = 0;
   #bye = null;
   #notBefore = 0; // a `retry_after` of the server: not even the user's return to the tab overrides it
   #readyAt = null;
@@ -787,6 +788,7 @@ export class PitcheyClient {
     const rooms = this.#rooms.positions(AUTH_BYTES - JSON.stringify(frame).length);
     if (Object.keys(rooms).length) frame.rooms = rooms;
     this.#write(frame);
+    this.#askedAt = this.#sentAt;
   }
 
   #ready(frame) {
@@ -795,6 +797,7 @@ export class PitcheyClient {
     this.#authId = null;
     this.user = frame.user;
     this.#readyAt = this.#options.now();
+    this.rtt = Math.max(0, Math.round(this.#readyAt - this.#askedAt)); // a first measure, until a ping gives a better one
     this.#presence.clear(); // the snapshot that follows `watch` is the truth of this connection
     this.#after("ping", this.#options.random() * this.#idle(), () => this.#ping());
     const turn = this.#turn;

@@ -64,6 +64,7 @@ test("the server's heartbeat sets the pace", async () => {
 
 test("a pong measures the round trip", async () => {
   const { client, socket, of } = connected({ random: () => 0 });
+  assert.equal(client.rtt, 0, "the answer to auth is the first measure");
   await tick(0);
   await tick(42);
   socket().serve({ type: "pong", t: socket().last("ping").t });

@@ -1,0 +1,215 @@
+/**
+ * The demo page in a real browser, against a running platform: presence, typing, and above all what the inbox
+ * promises: go offline, be sent messages meanwhile, come back, see them once and in order.
+ *
+ *   BASE_URL  default http://127.0.0.1:8001 (a development server: it offers the demo accounts)
+ *   SHOTS     a folder for screenshots; none are taken without it
+ *   CHROMIUM  default /usr/bin/chromium
+ */
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { chromium } from "playwright-core";
+
+const BASE = process.env.BASE_URL ?? "http://127.0.0.1:8001";
+const SHOTS = process.env.SHOTS;
+const RUN = Date.now().toString(36); // makes texts unique: the store remembers earlier runs
+const DEADLINE = 15_000;
+
+let browser;
+let creator;
+let investor;
+let conversation;
+const complaints = [];
+
+before(async () => {
+  browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-dev-shm-usage"] });
+});
+after(() => browser?.close());
+
+/** A page of its own browser profile; whatever it complains about fails the test at the end. */
+async function visit(options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, reducedMotion: "reduce", ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(DEADLINE);
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("console", (message) => {
+    const expected = /status of (401|404)/.test(message.text()); // the first look for a session; no icon is missing
+    if (message.type() === "error" && !expected) complaints.push(message.text());
+  });
+  await page.goto(BASE);
+  return page;
+}
+
+async function signIn(page, portal) {
+  await page.locator("#demo-accounts li").filter({ has: page.locator("button:only-child") }).getByRole("button", { name: new RegExp(`, ${portal}$`) }).first().click();
+  await page.locator('#slate[data-state="ready"]').waitFor();
+}
+
+/** A REST call with the page's own session. */
+const rest = (page, method, path, body, headers = {}) =>
+  page.evaluate(
+    async ([method, path, body, headers]) => {
+      const init = { method, headers: { "content-type": "application/json", ...headers }, body: body && JSON.stringify(body) };
+      const response = await fetch(path, init);
+      const envelope = await response.json();
+      if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${JSON.stringify(envelope)}`);
+      return envelope.data;
+    },
+    [method, path, body, headers],
+  );
+
+const say = (page, body) =>
+  rest(page, "POST", `/api/conversations/${conversation}/messages`, { body }, { "idempotency-key": crypto.randomUUID() });
+const bodies = (page, mark) => page.locator("#messages .bubble").filter({ hasText: mark }).allTextContents();
+const until = async (what, check) => {
+  const end = Date.now() + DEADLINE;
+  for (;;) {
+    const seen = await check();
+    if (seen) return seen;
+    if (Date.now() > end) assert.fail(`waited for: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50)); // polls a real browser until the deadline
+  }
+};
+async function shoot(page, name) {
+  if (!SHOTS) return;
+  mkdirSync(SHOTS, { recursive: true });
+  await page.screenshot({ path: `${SHOTS}/${name}.png` });
+}
+
+test("the entrance offers the demo accounts and its first tab stop skips to the content", async () => {
+  creator = await visit();
+  await creator.locator("#demo-accounts li").first().waitFor();
+  await creator.keyboard.press("Tab");
+  assert.equal(await creator.evaluate(() => document.activeElement.textContent), "Skip to the content");
+  await shoot(creator, "entrance-light");
+});
+
+test("one click signs in a demo account, and the catalogue and the connection appear", async () => {
+  await signIn(creator, "creator");
+  await creator.locator("#pitches li").first().waitFor();
+  assert.match(await creator.locator("#slate-node").textContent(), /\w/);
+  investor = await visit({ colorScheme: "dark" });
+  await signIn(investor, "investor");
+});
+
+test("people one shares a conversation with are seen coming online", async () => {
+  const { user } = await rest(creator, "GET", "/api/auth/session");
+  const { user: other } = await rest(investor, "GET", "/api/auth/session");
+  ({ conversation: { id: conversation } } = await rest(investor, "POST", "/api/conversations", { participantId: user.id }));
+  await say(investor, `${RUN} hello`);
+  await creator.locator(`#people [data-user="${other.id}"][data-status="online"]`).waitFor();
+  for (const page of [creator, investor]) {
+    await page.locator(`[data-conversation="${conversation}"]`).click();
+    await until("the first message", async () => (await bodies(page, `${RUN} hello`)).length === 1);
+  }
+});
+
+test("typing is seen on the other side and ends with the message", async () => {
+  await investor.locator("#body").pressSequentially(`${RUN} typed`);
+  await until("the typing line", async () => /typing/.test(await creator.locator("#typing").textContent()));
+  await shoot(creator, "typing-light");
+  await investor.keyboard.press("Enter");
+  await until("the typed message", async () => (await bodies(creator, `${RUN} typed`)).length === 1);
+  assert.equal(await creator.locator("#typing").textContent(), "");
+  await investor.locator("#messages .mine").filter({ hasText: `${RUN} typed` }).locator(".status", { hasText: "Sent" }).waitFor();
+});
+
+test("messages sent while offline arrive once and in order on the way back", async () => {
+  await creator.locator("#online").click();
+  await creator.locator('#slate[data-state="offline"]').waitFor();
+  const missed = Array.from({ length: 6 }, (_, i) => `${RUN} missed ${i}`);
+  for (const body of missed) await say(investor, body);
+  await creator.locator("#body").fill(`${RUN} written offline`);
+  await creator.locator("#body").press("Enter");
+  await creator.locator(".status", { hasText: "Waiting for the connection" }).waitFor();
+  assert.deepEqual(await bodies(creator, `${RUN} missed`), []);
+  await shoot(creator, "offline-light");
+
+  await creator.locator("#online").click();
+  await until("what was missed", async () => (await bodies(creator, `${RUN} missed`)).length >= missed.length);
+  await creator.locator("#messages .mine").filter({ hasText: `${RUN} written offline` }).locator(".status", { hasText: "Sent" }).waitFor();
+  assert.deepEqual(await bodies(creator, `${RUN} missed`), missed);
+  assert.ok(Number(await creator.locator("#slate-replayed").textContent()) >= missed.length);
+  await until("the message written offline", async () => (await bodies(investor, `${RUN} written offline`)).length >= 1);
+  assert.equal((await bodies(investor, `${RUN} written offline`)).length, 1);
+  await shoot(creator, "caught-up-light");
+  await shoot(investor, "desk-dark");
+});
+
+test("what was acknowledged is not delivered again after a reload", async () => {
+  const before = await creator.locator("#slate-position").textContent();
+  await until("the ack and the stored position", () =>
+    creator.evaluate((pos) => Object.entries(localStorage).some(([key, value]) => key.startsWith("pitchey.inbox.") && value === pos), before),
+  );
+  await creator.reload();
+  await creator.locator('#slate[data-state="ready"]').waitFor();
+  await until("the end of the replay", async () => /\d/.test(await creator.locator("#slate-replayed").textContent()));
+  assert.equal(await creator.locator("#slate-replayed").textContent(), "0");
+  assert.equal(await creator.locator("#slate-position").textContent(), before);
+});
+
+test("a second tab sees the same live entries as the first", async () => {
+  const second = await creator.context().newPage();
+  second.setDefaultTimeout(DEADLINE);
+  await second.goto(BASE);
+  await second.locator('#slate[data-state="ready"]').waitFor();
+  for (const page of [creator, second]) await page.locator(`[data-conversation="${conversation}"]`).click();
+  await say(investor, `${RUN} both tabs`);
+  for (const page of [creator, second]) {
+    await until("the entry in each tab", async () => (await bodies(page, `${RUN} both tabs`)).length === 1);
+    assert.equal(await page.locator("#reel li", { hasText: `${RUN} both tabs` }).filter({ hasText: "message.created" }).count(), 1);
+  }
+  await second.close();
+});
+
+test("a notification comes live and reading it takes it away", async () => {
+  const item = creator.locator("#notifications li").first();
+  await item.waitFor();
+  const id = await item.getAttribute("data-id");
+  const count = Number(await creator.locator("#unread").textContent());
+  await item.getByRole("button", { name: /^Mark read/ }).click();
+  await creator.locator(`#notifications [data-id="${id}"]`).waitFor({ state: "detached" });
+  const left = async () => ((await creator.locator("#unread").isHidden()) ? 0 : Number(await creator.locator("#unread").textContent()));
+  await until("one fewer", async () => (await left()) === count - 1);
+  const { unreadCount } = await rest(creator, "GET", "/api/notifications?unread=true&limit=1");
+  assert.equal(unreadCount, count - 1);
+});
+
+test("a genre filters the catalogue and a pitch opens and closes by keyboard", async () => {
+  await creator.locator('#genres [data-genre="Drama"]').click();
+  await until("only drama", async () => {
+    const genres = await creator.locator("#pitches li").evaluateAll((cards) => cards.map((card) => card.dataset.genre));
+    return genres.length > 0 && genres.every((genre) => genre === "drama");
+  });
+  await creator.locator("#pitches h3 button").first().press("Enter");
+  await creator.locator("#pitch[open]").waitFor();
+  await shoot(creator, "pitch-light");
+  await creator.keyboard.press("Escape");
+  await creator.locator("#pitch[open]").waitFor({ state: "detached" });
+});
+
+test("the page fits 360 pixels in every view, in the light and in the dark", async () => {
+  await creator.locator('#market-lists [data-list="featured"]').click();
+  await creator.setViewportSize({ width: 360, height: 740 });
+  for (const colorScheme of ["light", "dark"]) {
+    await creator.emulateMedia({ colorScheme });
+    for (const view of ["market", "talk", "activity"]) {
+      await creator.locator(`[data-show="${view}"]`).click();
+      const [content, window] = await creator.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+      assert.ok(content <= window, `${view} is ${content} wide`);
+      await shoot(creator, `narrow-${view}-${colorScheme}`);
+    }
+  }
+});
+
+test("signing out returns to the entrance and ends the session everywhere", async () => {
+  await creator.locator("#sign-out").click();
+  await creator.locator("#signin:not([hidden])").waitFor();
+  assert.equal(await creator.evaluate(async () => (await fetch("/api/auth/session")).status), 401);
+  await shoot(creator, "narrow-entrance-dark");
+});
+
+test("nothing was logged as an error, by scripts or by the content security policy", () => {
+  assert.deepEqual(complaints, []);
+});
