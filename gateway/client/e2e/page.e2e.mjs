@@ -137,6 +137,14 @@ test("messages sent while offline arrive once and in order on the way back", asy
   await shoot(investor, "desk-dark");
 });
 
+test("markup in a message is shown and not run", async () => {
+  const markup = `${RUN} <img src=x onerror="document.title='run'"><script>document.title='run'</script>`;
+  await say(investor, markup);
+  await until("the markup as text", async () => (await bodies(creator, `${RUN} <img`))[0] === markup);
+  assert.equal(await creator.locator("#desk img, #desk script").count(), 0);
+  assert.doesNotMatch(await creator.title(), /run/);
+});
+
 test("what was acknowledged is not delivered again after a reload", async () => {
   const before = await creator.locator("#slate-position").textContent();
   await until("the ack and the stored position", () =>
