@@ -47,7 +47,7 @@ export function mountThread({ client, user, signal }, conversations) {
   /** Puts a confirmed message at the end, but above what is still unconfirmed. */
   function confirm(message) {
     if (rows.has(message.id)) return setStatus(rows.get(message.id), message);
-    const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
+    const atEnd = isAtEnd();
     let li = rows.get(message.clientId);
     rows.delete(message.clientId);
     li ??= row(message);
@@ -72,7 +72,10 @@ export function mountThread({ client, user, signal }, conversations) {
     }
   }
 
+  const isAtEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight < 80;
   const scrollDown = () => (log.scrollTop = log.scrollHeight);
+  let followed = true; // who reads the end goes on reading it when the window, or the view, changes
+  const resized = new ResizeObserver(() => followed && scrollDown());
 
   // ---- the conversation
 
@@ -195,6 +198,8 @@ export function mountThread({ client, user, signal }, conversations) {
   });
 
   conversations.onOpen(open);
+  resized.observe(log);
+  log.addEventListener("scroll", () => (followed = isAtEnd()), { signal });
   $("composer").addEventListener("submit", submit, { signal });
   $("earlier").addEventListener("click", earlier, { signal });
   body.addEventListener("input", () => (grow(), conversation && body.value && client.typing(room())), { signal });
@@ -206,6 +211,7 @@ export function mountThread({ client, user, signal }, conversations) {
     { signal },
   );
   signal.addEventListener("abort", () => {
+    resized.disconnect();
     list.replaceChildren();
     body.value = "";
     $("thread").hidden = true;

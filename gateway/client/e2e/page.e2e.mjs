@@ -10,6 +10,7 @@ import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { chromium } from "playwright-core";
+import { cuttableNetwork } from "./network.mjs";
 
 const BASE = process.env.BASE_URL ?? "http://127.0.0.1:8001";
 const SHOTS = process.env.SHOTS;
@@ -17,15 +18,20 @@ const RUN = Date.now().toString(36); // makes texts unique: the store remembers 
 const DEADLINE = 15_000;
 
 let browser;
+let network;
 let creator;
 let investor;
 let conversation;
 const complaints = [];
 
 before(async () => {
+  network = await cuttableNetwork();
   browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-dev-shm-usage"] });
 });
-after(() => browser?.close());
+after(async () => {
+  await browser?.close();
+  network?.close();
+});
 
 /** A page of its own browser profile; whatever it complains about fails the test at the end. */
 async function visit(options = {}) {
@@ -34,7 +40,8 @@ async function visit(options = {}) {
   page.setDefaultTimeout(DEADLINE);
   page.on("pageerror", (error) => complaints.push(String(error)));
   page.on("console", (message) => {
-    const expected = /status of (401|404)/.test(message.text()); // the first look for a session; no icon is missing
+    // The first look for a session is answered with 401, and the test itself cuts the network.
+    const expected = /status of 401|ERR_(PROXY_CONNECTION_FAILED|TUNNEL_CONNECTION_FAILED|EMPTY_RESPONSE|CONNECTION_\w+)/.test(message.text());
     if (message.type() === "error" && !expected) complaints.push(message.text());
   });
   await page.goto(BASE);
@@ -78,7 +85,7 @@ async function shoot(page, name) {
 }
 
 test("the entrance offers the demo accounts and its first tab stop skips to the content", async () => {
-  creator = await visit();
+  creator = await visit({ proxy: network.proxy });
   await creator.locator("#demo-accounts li").first().waitFor();
   await creator.keyboard.press("Tab");
   assert.equal(await creator.evaluate(() => document.activeElement.textContent), "Skip to the content");
@@ -135,6 +142,20 @@ test("messages sent while offline arrive once and in order on the way back", asy
   assert.equal((await bodies(investor, `${RUN} written offline`)).length, 1);
   await shoot(creator, "caught-up-light");
   await shoot(investor, "desk-dark");
+});
+
+test("a cut network is waited out, and what was sent meanwhile arrives once and in order", async () => {
+  network.cut();
+  await creator.locator('#slate[data-state="waiting"]').waitFor();
+  assert.match(await creator.locator("#slate-state").textContent(), /reconnecting/i);
+  const lost = Array.from({ length: 4 }, (_, i) => `${RUN} lost ${i}`);
+  for (const body of lost) await say(investor, body);
+  await until("a second attempt", async () => Number(await creator.locator("#slate-attempt").textContent()) >= 2);
+  await shoot(creator, "reconnecting-light");
+  network.restore();
+  await until("what was lost", async () => (await bodies(creator, `${RUN} lost`)).length >= lost.length);
+  assert.deepEqual(await bodies(creator, `${RUN} lost`), lost);
+  await creator.locator('#slate[data-state="ready"]').waitFor();
 });
 
 test("markup in a message is shown and not run", async () => {
