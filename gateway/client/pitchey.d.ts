@@ -97,12 +97,14 @@ export interface StateChange {
 export interface Message {
   id: string;
   conversationId: string;
+  /** Its number in the conversation, from 1 and without gaps: the order in which messages were committed. */
+  seq: number;
   senderId: string;
   senderName: string;
   body: string;
   createdAt: string;
-  /** The id the sender's client gave it. */
-  clientId?: string | null;
+  /** The id the sender gave it; unique per sender, for ever. */
+  clientId: string;
 }
 
 export interface Notification {
@@ -110,9 +112,10 @@ export interface Notification {
   type: string;
   title: string;
   body: string;
-  metadata: Record<string, unknown>;
+  metadata: Record<string, string>;
   read: boolean;
   readAt: string | null;
+  /** Grows with every change of any notification of the user: drop what is older than what you have. */
   version: number;
   createdAt: string;
 }
@@ -120,8 +123,9 @@ export interface Notification {
 /** The inbox events this version of the platform sends. Others arrive the same way, as `unknown`. */
 export interface InboxData {
   "message.created": { message: Message };
-  "notification.created": { notification: Notification };
-  "notification.read": { ids: string[]; version: number; unreadCount: number };
+  "notification.created": { notification: Notification; unreadCount: number };
+  /** `all`: everything up to `version` was read, also what `ids` does not name. */
+  "notification.read": { ids: string[]; all: boolean; version: number; unreadCount: number };
 }
 
 export interface InboxEntry<Event extends string = string, Data = unknown> {

@@ -780,7 +780,7 @@ export class PitcheyClient {
 
   /** One frame authenticates and resumes. Without a token it says: the cookie is my proof, and here is where I was. */
   #authenticate(token) {
-    this.#setState("authenticating");
+    if (this.state !== "authenticating") this.#setState("authenticating");
     const frame = { type: "auth", id: (this.#authId = ++this.#nextId), device: this.device };
     if (token) frame.token = token;
     this.#askedPos = this.#inbox.wanted(this.user); // never another user's: until we know who we are, none
@@ -1018,7 +1018,9 @@ export class PitcheyClient {
   /** True if the frame answered something of ours and needs nothing more. */
   #answer(frame) {
     if (frame.type === "error" && frame.id === this.#authId) {
-      this.#after("deadline", REFUSED_GRACE_MS, () => this.#lost(4401, frame.message ?? frame.code));
+      // The upgrade carried a cookie: the socket acts for its user, and only our positions are missing.
+      if (frame.code === "already_authenticated") this.#authenticate(null);
+      else this.#after("deadline", REFUSED_GRACE_MS, () => this.#lost(4401, frame.message ?? frame.code));
       return true;
     }
     if (this.#outgoing.answer(frame)) return true;

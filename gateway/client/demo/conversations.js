@@ -67,9 +67,8 @@ export class Conversations {
   #arrived(message) {
     const conversation = this.#all.get(message.conversationId);
     if (!conversation) return void this.load(); // somebody has just opened it
-    const { id, body, senderId, createdAt } = message;
-    if (conversation.lastMessage?.id === id) return;
-    Object.assign(conversation, { lastMessage: { id, body, senderId, createdAt }, updatedAt: createdAt });
+    if (conversation.lastMessage?.seq >= message.seq) return; // the list was loaded after it
+    Object.assign(conversation, { lastMessage: message, updatedAt: message.createdAt });
     if (message.conversationId !== this.current && senderId !== this.#context.user.id) {
       this.#unread.set(message.conversationId, (this.#unread.get(message.conversationId) ?? 0) + 1);
       announce(`Message from ${message.senderName}`);

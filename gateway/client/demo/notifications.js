@@ -32,9 +32,16 @@ export function mountNotifications({ client, signal, count }) {
     );
   }
 
-  function taken(ids, unreadCount) {
-    const known = ids.filter((id) => unread.delete(id)).length;
-    total = unreadCount ?? Math.max(0, total - known);
+  /** Every event carries the exact count of its moment; an older one than we have seen says nothing new. */
+  function counted(count, at) {
+    if (at <= version) return false;
+    version = at;
+    total = count;
+    return true;
+  }
+
+  function taken(ids) {
+    for (const id of ids) unread.delete(id);
     show();
   }
 
@@ -43,10 +50,10 @@ export function mountNotifications({ client, signal, count }) {
     try {
       if (client.state === "ready") {
         await client.read(ids);
-        taken(ids); // `notification.read` brings the exact count, to every tab and device
+        taken(ids); // the count comes with `notification.read`, to every tab and device
       } else {
-        const answer = await api.markRead(ids);
-        taken(ids, answer.unreadCount);
+        total = (await api.markRead(ids)).unreadCount;
+        taken(ids);
       }
     } catch (error) {
       show(error.message);
@@ -55,43 +62,42 @@ export function mountNotifications({ client, signal, count }) {
 
   async function readAll() {
     try {
-      const { ids, unreadCount } = await api.markAllRead();
-      taken(ids, unreadCount);
-      if (unread.size !== unreadCount) await load();
+      const { unreadCount } = await api.markAllRead();
+      unread.clear();
+      if (unreadCount > 0) await load(); // came in between
+      else total = 0;
+      show();
     } catch (error) {
       show(error.message);
     }
   }
 
   async function load() {
-    const before = new Set(unread.keys());
+    const [before, versionBefore] = [new Set(unread.keys()), version];
     try {
       const answer = await api.unread();
       if (signal.aborted) return;
-      const since = [...unread.values()].filter(({ id }) => !before.has(id) && !answer.notifications.some((n) => n.id === id));
+      const since = [...unread.values()].filter(({ id }) => !before.has(id)); // while the answer was on its way
       unread.clear();
       for (const notification of [...answer.notifications, ...since]) unread.set(notification.id, notification);
-      total = answer.unreadCount + since.length; // came while the answer was on its way
+      if (version === versionBefore) total = answer.unreadCount;
       show();
     } catch (error) {
       if (!signal.aborted) show(error.message);
     }
   }
 
-  client.on("notification.created", ({ data: { notification } }) => {
-    if (notification.read || unread.has(notification.id)) return;
+  client.on("notification.created", ({ data: { notification, unreadCount }, replayed }) => {
+    if (!counted(unreadCount, notification.version)) return;
     unread.set(notification.id, notification);
-    total += 1;
     show();
-    announce(`Notification: ${notification.title}`);
+    if (!replayed) announce(`Notification: ${notification.title}`);
   });
-  client.on("notification.read", ({ data }) => {
-    if (data.version <= version) return;
-    version = data.version;
-    taken(data.ids, data.unreadCount);
+  client.on("notification.read", ({ data: { ids, all, version: at, unreadCount } }) => {
+    if (!counted(unreadCount, at)) return;
+    taken(all ? [...unread.values()].filter((n) => n.version <= at).map((n) => n.id) : ids);
   });
   client.on("gap", ({ kind }) => kind === "inbox" && load());
-  client.on("caughtup", ({ replayed }) => replayed && load()); // entries that the first load counted already came again
   $("read-all").addEventListener("click", readAll, { signal });
   signal.addEventListener("abort", () => list.replaceChildren());
   load();

@@ -1,6 +1,6 @@
 /**
- * The open conversation. Confirmed messages stand in the order of the inbox; one's own unconfirmed ones stand below
- * them, each with its state, until the ack or the entry (whichever comes first) confirms them.
+ * The open conversation. Stored messages stand in the order of their numbers; one's own that have none yet stand below
+ * them, each with its state. The ack says that it is stored, the inbox entry (which may come first) its number.
  */
 import * as api from "./api.js";
 import { $, clock, el, longDay } from "./dom.js";
@@ -30,6 +30,7 @@ export function mountThread({ client, user, signal }, conversations) {
       el("p", { class: "hint status" }),
     );
     li.createdAt = message.createdAt;
+    li.seq = message.seq ?? Infinity;
     return li;
   }
 
@@ -44,20 +45,17 @@ export function mountThread({ client, user, signal }, conversations) {
     }
   }
 
-  /** Puts a confirmed message at the end, but above what is still unconfirmed. */
+  /** Shows a message as stored. Its place is its number in the conversation, above what has none yet. */
   function confirm(message) {
-    if (rows.has(message.id)) return setStatus(rows.get(message.id), message);
     const atEnd = isAtEnd();
-    let li = rows.get(message.clientId);
+    const li = rows.get(message.id) ?? rows.get(message.clientId) ?? row(message);
     rows.delete(message.clientId);
-    li ??= row(message);
-    li.dataset.id = message.id;
     rows.set(message.id, li);
+    li.dataset.id = message.id;
+    li.seq = message.seq ?? li.seq;
     setStatus(li, message);
-    const firstPending = [...list.children].find((other) => other !== li && ["sending", "failed"].includes(other.dataset.status));
-    if (!li.isConnected || (firstPending && li.compareDocumentPosition(firstPending) & Node.DOCUMENT_POSITION_PRECEDING)) {
-      list.insertBefore(li, firstPending ?? null);
-    }
+    const next = [...list.children].find((other) => other.seq > li.seq) ?? null;
+    if (!li.isConnected || (next && li.compareDocumentPosition(next) & Node.DOCUMENT_POSITION_PRECEDING)) list.insertBefore(li, next);
     separateDays();
     if (atEnd || message.senderId === user.id) scrollDown();
   }

@@ -234,6 +234,18 @@ test("a refused auth waits for the server's verdict and otherwise counts as 4401
   assert.deepEqual(expired.of("unauthenticated"), [{ code: 4401, reason: "sign in" }]);
 });
 
+test("a token beside a valid cookie gives way to the cookie", () => {
+  const { client, socket } = setUp({ token: "mine" });
+  client.connect();
+  socket().open();
+  const [first] = socket().of("auth");
+  socket().serve({ type: "error", id: first.id, code: "already_authenticated", message: "", retry_after: 0 });
+  const [, second] = socket().of("auth");
+  assert.deepEqual([first.token, second.token], ["mine", undefined]);
+  socket().answer();
+  assert.equal(client.state, "ready");
+});
+
 test("somebody else's session closes the client before anything is sent in their name", async () => {
   const { client, sockets, socket, of } = connected({ user: USER });
   const message = watchPromise(client.message(OTHER, "mine"));
