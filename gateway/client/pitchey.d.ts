@@ -259,5 +259,7 @@ export class PitcheyClient {
 
 /** Whether a close code invites the client back: 4000–4499 do, 4500–4999 do not. */
 export function mayReconnect(code: number): boolean;
+/** A random UUID (version 4), also where the origin is not secure and `crypto.randomUUID` is missing. */
+export function uuid(): string;
 /** Full jitter: a whole number of ms in `[0, min(cap, base · 2^attempt)]`. */
 export function backoff(attempt: number, random: () => number, baseMs?: number, capMs?: number): number;

@@ -56,6 +56,16 @@ export function backoff(attempt, random, baseMs = DEFAULTS.backoffBaseMs, capMs 
   return Math.round(random() * Math.min(capMs, baseMs * 2 ** Math.min(attempt, 20)));
 }
 
+/** A random UUID. Browsers offer `crypto.randomUUID` to secure origins only, and a page may be tried out over plain http. */
+export function uuid() {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40; // version 4
+  bytes[8] = (bytes[8] & 0x3f) | 0x80; // the variant of RFC 9562
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}
+
 /** Decimal text to BigInt (a sequence may outgrow a double), or null for anything else. */
 const toPos = (text) => (/^(0|[1-9]\d{0,19})$/.test(text ?? "") ? BigInt(text) : null);
 const latest = (a, b) => (a === null || (b !== null && b > a) ? b : a);
@@ -146,7 +156,7 @@ class Positions {
   device() {
     const known = this.#get("pitchey.device");
     if (/^[\w.-]{8,64}$/.test(known ?? "")) return known;
-    const made = `b_${crypto.randomUUID()}`;
+    const made = `b_${uuid()}`;
     this.#set("pitchey.device", made);
     return made;
   }
@@ -717,11 +727,11 @@ export class PitcheyClient {
     return this.#rooms.leave(room);
   }
 
-  send(room, data, { id = crypto.randomUUID() } = {}) {
+  send(room, data, { id = uuid() } = {}) {
     return this.#outgoing.add(`send ${room}`, { type: "send", id, room, data }, SEND_RETRY_MS);
   }
 
-  message(to, body, { id = crypto.randomUUID() } = {}) {
+  message(to, body, { id = uuid() } = {}) {
     this.#typists.said(`conversation:${to}`);
     return this.#outgoing.add(`message ${to}`, { type: "message", id, to, body }, Infinity);
   }

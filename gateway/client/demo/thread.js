@@ -2,6 +2,7 @@
  * The open conversation. Stored messages stand in the order of their numbers; one's own that have none yet stand below
  * them, each with its state. The ack says that it is stored, the inbox entry (which may come first) its number.
  */
+import { uuid } from "../pitchey.js";
 import * as api from "./api.js";
 import { $, clock, el, longDay } from "./dom.js";
 
@@ -165,7 +166,7 @@ export function mountThread({ client, user, signal }, conversations) {
     event.preventDefault();
     const text = body.value.trim();
     if (!text || !conversation) return;
-    const message = { clientId: crypto.randomUUID(), conversationId: conversation.id, senderId: user.id, body: text, createdAt: new Date().toISOString() };
+    const message = { clientId: uuid(), conversationId: conversation.id, senderId: user.id, body: text, createdAt: new Date().toISOString() };
     pending.set(message.clientId, message);
     body.value = "";
     grow();

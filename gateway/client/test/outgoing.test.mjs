@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, test } from "node:test";
 import assert from "node:assert/strict";
-import { connected, OTHER, restoreTime, settle, setUp, tick, useMockTime, watchPromise } from "./harness.mjs";
+import { uuid } from "../pitchey.js";
+import { connected, OTHER, restoreTime, seeded, settle, setUp, tick, useMockTime, watchPromise } from "./harness.mjs";
 
 beforeEach(useMockTime);
 afterEach(restoreTime);
@@ -18,6 +19,15 @@ test("a message is resolved by its ack with the stored message's id", async () =
   await settle();
   assert.deepEqual(message.value, { id: frame.id, message: "m1", conversation: "c1" });
   assert.equal(client.pending, 0);
+});
+
+test("ids are UUIDs also where the page's origin is not secure", (t) => {
+  const hidden = Object.getOwnPropertyDescriptor(crypto, "randomUUID");
+  Object.defineProperty(crypto, "randomUUID", { value: undefined, configurable: true });
+  t.after(() => (hidden ? Object.defineProperty(crypto, "randomUUID", hidden) : delete crypto.randomUUID));
+  const ids = Array.from({ length: 200 }, uuid);
+  assert.ok(ids.every((id) => UUID.test(id)));
+  assert.equal(new Set(ids).size, 200);
 });
 
 test("a pending message is sent again after a reconnect with the same id and is resolved once", async () => {
@@ -157,3 +167,51 @@ test("read is answered by id, times out, and is refused while disconnected", asy
   await settle();
   assert.equal(third.value.code, "disconnected");
 });
+
+/** A server that commits by id, and a network that loses frames and acks and cuts connections as the seed wants it. */
+for (const seed of [11, 12, 13, 14, 15, 16]) {
+  test(`whatever the network does, every message is stored once, in order, and resolved once (seed ${seed})`, async () => {
+    const random = seeded(seed);
+    const { client, socket } = setUp({ random, maxPending: 1_000 });
+    const stored = new Map(); // id -> body, in the order of the commits
+    const [read, promises] = [new WeakMap(), []];
+    const serve = (reliable = false) => {
+      const line = socket();
+      if (!line || line.closedWith) return;
+      if (!read.has(line)) {
+        line.ready();
+        read.set(line, 0);
+      }
+      const frames = line.of("message");
+      for (const { id, to, body } of frames.slice(read.get(line))) {
+        if (!reliable && random() < 0.1) continue; // never arrived
+        if (!reliable && !stored.has(id) && random() < 0.1) {
+          line.serve({ type: "error", id, code: "rate_limited", message: "slow down", retry_after: 300 });
+          continue;
+        }
+        if (!stored.has(id)) stored.set(id, { to, body });
+        if (reliable || random() < 0.7) line.serve({ type: "ack", id, message: `stored-${id}` });
+      }
+      read.set(line, frames.length);
+    };
+    client.connect();
+    for (let step = 0; step < 300; step += 1) {
+      if (random() < 0.5) promises.push(watchPromise(client.message(random() < 0.5 ? "a" : "b", step)));
+      if (random() < 0.1 && !socket().closedWith && read.has(socket())) socket().end(1006);
+      serve();
+      await tick(Math.floor(random() * 800));
+    }
+    for (let round = 0; round < 400 && client.pending; round += 1) {
+      serve(true);
+      await tick(1_000);
+    }
+    assert.equal(client.pending, 0);
+    assert.ok(promises.length > 100);
+    assert.ok(promises.every((p) => p.state === "resolved" && p.times === 1));
+    assert.equal(stored.size, promises.length);
+    for (const to of ["a", "b"]) {
+      const bodies = [...stored.values()].filter((m) => m.to === to).map((m) => m.body);
+      assert.deepEqual(bodies, [...bodies].sort((x, y) => x - y), "in the order of the calls");
+    }
+  });
+}
