@@ -28,6 +28,8 @@
 //!
 //! `store` never imports `engine`, nor the reverse.
 
+#[cfg(feature = "ops")]
+pub mod admin;
 pub mod clock;
 pub mod config;
 pub mod id;
@@ -36,6 +38,6 @@ pub mod metrics;
 pub mod model;
 pub mod protocol;
 pub mod secret;
-pub mod telemetry;
 #[cfg(feature = "store")]
 pub mod store;
+pub mod telemetry;

@@ -1,0 +1,94 @@
+//! A tick as Prometheus' text: what [`crate::metrics::text`] knows, and around it pools, process and build.
+
+use crate::metrics::text::Page;
+use crate::{
+    model::{PoolStats, StatementStats},
+    protocol::admin::{ProcessStats, State, Tick},
+};
+
+/// The page at `/metrics`.
+pub(super) fn render(tick: &Tick, name: &str, version: &str) -> String {
+    let mut page = Page::new();
+    page.head("pitchey_build_info", "gauge", "Which release runs under which name; always 1.");
+    page.sample("pitchey_build_info", &[("name", name), ("version", version)], 1.0);
+    page.gauge("pitchey_draining", "1 while the process takes no new work.", u64::from(tick.state == State::Draining));
+    process(&mut page, &tick.process, tick.uptime_ms);
+    pools(&mut page, &tick.pools);
+    statements(&mut page, &tick.statements);
+    page.stats(&tick.stats);
+    page.gauge("pitchey_admin_consoles", "Consoles that listen to this process.", tick.consoles.into());
+    page.finish()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus' numbers are doubles")]
+fn process(page: &mut Page, process: &ProcessStats, uptime_ms: u64) {
+    page.head("process_cpu_seconds_total", "counter", "CPU time, user and system.");
+    page.sample("process_cpu_seconds_total", &[], process.cpu_ms as f64 / 1e3);
+    page.gauge("process_resident_memory_bytes", "Resident memory.", process.rss_bytes);
+    page.gauge("process_open_fds", "Open files and sockets.", process.open_fds);
+    page.gauge("process_max_fds", "Most files and sockets that may be open.", process.max_fds);
+    page.gauge("process_threads", "Threads.", process.threads);
+    page.head("pitchey_uptime_seconds", "gauge", "Since the process began.");
+    page.sample("pitchey_uptime_seconds", &[], uptime_ms as f64 / 1e3);
+    page.gauge("pitchey_runtime_tasks", "Tasks alive in the runtime.", process.tasks);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus' numbers are doubles")]
+fn pools(page: &mut Page, pools: &[PoolStats]) {
+    let rows = |value: fn(&PoolStats) -> u64| -> Vec<(&str, u64)> {
+        pools.iter().map(|pool| (pool.name.as_str(), value(pool))).collect()
+    };
+    let by_state = "pitchey_db_pool_connections";
+    page.head(by_state, "gauge", "Open database connections.");
+    for pool in pools {
+        page.sample(by_state, &[("pool", &pool.name), ("state", "idle")], pool.idle.into());
+        page.sample(by_state, &[("pool", &pool.name), ("state", "in_use")], pool.in_use.into());
+    }
+    let most = rows(|pool| pool.max_size.into());
+    page.family("pitchey_db_pool_max_connections", "gauge", "Most connections that may be open.", "pool", &most);
+    let waiting = rows(|pool| pool.waiting.into());
+    page.family("pitchey_db_pool_waiting", "gauge", "Callers waiting for a connection.", "pool", &waiting);
+    page.family("pitchey_db_pool_gets_total", "counter", "Requests for a connection.", "pool", &rows(|pool| pool.gets));
+    let timeouts = rows(|pool| pool.timeouts);
+    page.family("pitchey_db_pool_timeouts_total", "counter", "Requests given up after the wait.", "pool", &timeouts);
+    let created = rows(|pool| pool.created);
+    page.family("pitchey_db_pool_created_total", "counter", "Connections opened.", "pool", &created);
+    let errors = rows(|pool| pool.errors);
+    page.family("pitchey_db_pool_errors_total", "counter", "Failures to open or check a connection.", "pool", &errors);
+    let closed = "pitchey_db_pool_closed_total";
+    page.head(closed, "counter", "Connections closed, by reason.");
+    for pool in pools {
+        for (reason, count) in [
+            ("broken", pool.closed_broken),
+            ("invalid", pool.closed_invalid),
+            ("max_lifetime", pool.closed_max_lifetime),
+            ("idle", pool.closed_idle),
+        ] {
+            page.sample(closed, &[("pool", &pool.name), ("reason", reason)], count as f64);
+        }
+    }
+    let wait = "pitchey_db_pool_wait_seconds";
+    page.head(wait, "gauge", "How long a connection was waited for, by quantile, since the process began.");
+    for pool in pools {
+        page.sample(wait, &[("pool", &pool.name), ("quantile", "0.5")], pool.wait_p50_us as f64 / 1e6);
+        page.sample(wait, &[("pool", &pool.name), ("quantile", "0.95")], pool.wait_p95_us as f64 / 1e6);
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus' numbers are doubles")]
+fn statements(page: &mut Page, statements: &[StatementStats]) {
+    let rows = |value: fn(&StatementStats) -> u64| -> Vec<(&str, u64)> {
+        statements.iter().map(|row| (row.name.as_str(), value(row))).collect()
+    };
+    let counts = rows(|row| row.count);
+    page.family("pitchey_db_work_total", "counter", "Database work done, by kind.", "work", &counts);
+    let errors = rows(|row| row.errors);
+    page.family("pitchey_db_work_errors_total", "counter", "Database work that failed, by kind.", "work", &errors);
+    let duration = "pitchey_db_work_seconds";
+    page.head(duration, "gauge", "How long database work takes, by kind and quantile, since the process began.");
+    for row in statements {
+        page.sample(duration, &[("work", &row.name), ("quantile", "0.5")], row.p50_us as f64 / 1e6);
+        page.sample(duration, &[("work", &row.name), ("quantile", "0.95")], row.p95_us as f64 / 1e6);
+        page.sample(duration, &[("work", &row.name), ("quantile", "1")], row.max_us as f64 / 1e6);
+    }
+}

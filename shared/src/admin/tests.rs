@@ -1,0 +1,260 @@
+//! The listener over real sockets.
+
+use super::*;
+use crate::protocol::admin::{Message, State, Tick, TokenFile};
+use futures_util::StreamExt as _;
+use std::{net::Ipv4Addr, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    net::TcpStream,
+};
+use tokio_tungstenite::{
+    WebSocketStream, client_async,
+    tungstenite::{self, client::IntoClientRequest as _, protocol::Role},
+};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+struct Fixture {
+    admin: Admin,
+    file: TokenFile,
+    metrics: Metrics,
+    lifecycle: Lifecycle,
+    _folder: tempfile::TempDir,
+}
+
+fn sources(name: &str, metrics: Metrics) -> AdminSources {
+    AdminSources {
+        name: name.into(),
+        environment: Environment::Development,
+        store: None,
+        metrics,
+        clock: Clock::System,
+        socket_limit: 10,
+    }
+}
+
+async fn open() -> Fixture {
+    let folder = tempfile::tempdir().unwrap();
+    let (metrics, lifecycle) = (Metrics::new(), Lifecycle::new());
+    let sources = sources("api", metrics.clone());
+    let config = AdminConfig { addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)) };
+    let admin = Admin::open(&config, &DataDir(folder.path().into()), sources, &lifecycle).await.unwrap();
+    let file = serde_json::from_slice(&std::fs::read(admin.token_file()).unwrap()).unwrap();
+    Fixture { admin, file, metrics, lifecycle, _folder: folder }
+}
+
+impl Fixture {
+    /// Sends a head and reads to the end of the connection.
+    async fn raw(&self, head: &str) -> String {
+        let mut socket = TcpStream::connect(self.file.address).await.unwrap();
+        socket.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        tokio::time::timeout(PATIENCE, socket.read_to_end(&mut answer)).await.expect("an answer in time").unwrap();
+        String::from_utf8(answer).unwrap()
+    }
+
+    /// A GET with the right host and token, and more headers.
+    async fn get(&self, path: &str, headers: &str) -> String {
+        let TokenFile { address, token, .. } = &self.file;
+        let head = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n");
+        self.raw(&format!("{head}Connection: close\r\n{headers}\r\n")).await
+    }
+
+    async fn stream(&self) -> WebSocketStream<TcpStream> {
+        let mut request = format!("ws://{}/admin/stream", self.file.address).into_client_request().unwrap();
+        request.headers_mut().insert("authorization", format!("Bearer {}", self.file.token).parse().unwrap());
+        let socket = TcpStream::connect(self.file.address).await.unwrap();
+        client_async(request, socket).await.unwrap().0
+    }
+}
+
+async fn next<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut WebSocketStream<S>) -> Message {
+    let frame = tokio::time::timeout(PATIENCE, stream.next()).await.expect("a frame in time").unwrap().unwrap();
+    serde_json::from_str(frame.to_text().unwrap()).unwrap()
+}
+
+async fn next_tick<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut WebSocketStream<S>) -> Tick {
+    match next(stream).await {
+        Message::Tick(tick) => *tick,
+        other => panic!("expected a tick, got {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn the_stream_says_hello_and_then_ticks_with_growing_numbers() {
+    let fixture = open().await;
+    let mut stream = fixture.stream().await;
+    let Message::Hello(hello) = next(&mut stream).await else { panic!("hello comes first") };
+    assert_eq!((hello.name.as_str(), hello.proto, hello.socket_limit), ("api", 1, 10));
+    fixture.metrics.frame_in(5);
+    let first = next_tick(&mut stream).await;
+    let second = next_tick(&mut stream).await;
+    assert_eq!((second.seq, second.stats.sockets.frames_in, second.consoles), (first.seq + 1, 1, 1));
+    assert!(second.process.rss_bytes > 0 && second.uptime_ms > first.uptime_ms);
+}
+
+#[tokio::test]
+async fn a_drain_can_be_watched_and_the_end_closes_the_stream() {
+    let fixture = open().await;
+    let mut stream = fixture.stream().await;
+    next(&mut stream).await;
+    fixture.lifecycle.stop();
+    while next_tick(&mut stream).await.state != State::Draining {}
+    let path = fixture.admin.token_file().to_owned();
+    fixture.admin.close().await;
+    let last = tokio::time::timeout(PATIENCE, async {
+        loop {
+            match stream.next().await {
+                Some(Ok(tungstenite::Message::Text(_))) => {}
+                other => return other,
+            }
+        }
+    });
+    let Ok(Some(Ok(tungstenite::Message::Close(Some(frame))))) = last.await else { panic!("a close frame comes last") };
+    assert_eq!(u16::from(frame.code), 1001);
+    assert!(!path.exists(), "the token file goes with the listener");
+}
+
+#[tokio::test]
+async fn a_cross_origin_page_is_refused_even_with_the_token() {
+    let fixture = open().await;
+    let upgrade = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let answer = fixture.get("/admin/stream", &format!("{upgrade}Origin: https://evil.example\r\n")).await;
+    assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("forbidden_origin"), "{answer}");
+    assert!(fixture.get("/health/live", "Origin: https://evil.example\r\n").await.starts_with("HTTP/1.1 403"));
+}
+
+#[tokio::test]
+async fn a_foreign_host_is_refused_even_with_the_token() {
+    let fixture = open().await;
+    let (port, token) = (fixture.file.address.port(), &fixture.file.token);
+    for host in [format!("rebound.example:{port}"), "127.0.0.1:1".into()] {
+        let head = format!(
+            "GET /metrics HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+        );
+        let answer = fixture.raw(&head).await;
+        assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("forbidden_host"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_refused_and_liveness_needs_none() {
+    let fixture = open().await;
+    let address = fixture.file.address;
+    for (path, token) in
+        [("/metrics", "wrong"), ("/admin/snapshot", ""), ("/admin/stream", "wrong"), ("/nowhere", "wrong")]
+    {
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+        );
+        let answer = fixture.raw(&head).await;
+        assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("www-authenticate: Bearer"), "{path}: {answer}");
+    }
+    let head = format!("GET /health/live HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    assert!(fixture.raw(&head).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn metrics_and_snapshot_show_what_was_counted() {
+    let fixture = open().await;
+    fixture.metrics.request().finish("GET", "/api/genres", 200);
+    let page = fixture.get("/metrics", "").await;
+    assert!(page.contains("text/plain; version=0.0.4"));
+    assert!(
+        page.contains("pitchey_http_requests_total{method=\"GET\",route=\"/api/genres\",status=\"2xx\"} 1\n"),
+        "{page}"
+    );
+    let answer = fixture.get("/admin/snapshot", "").await;
+    let tick: Tick = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+    assert_eq!(tick.stats, fixture.metrics.stats());
+}
+
+#[tokio::test]
+async fn other_methods_bodies_and_half_handshakes_get_clear_errors() {
+    let fixture = open().await;
+    let TokenFile { address, token, .. } = &fixture.file;
+    let post = format!(
+        "POST /metrics HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+    );
+    let answer = fixture.raw(&post).await;
+    assert!(answer.starts_with("HTTP/1.1 405") && answer.contains("allow: GET"), "{answer}");
+    assert!(fixture.get("/metrics", "Content-Length: 5\r\n").await.starts_with("HTTP/1.1 413"));
+    assert!(fixture.get("/nowhere", "").await.starts_with("HTTP/1.1 404"));
+    assert!(fixture.get("/admin/stream", "Upgrade: websocket\r\n").await.starts_with("HTTP/1.1 400"));
+}
+
+#[tokio::test]
+async fn a_caller_that_never_finishes_its_request_is_dropped() {
+    let fixture = open().await;
+    let answer = fixture.raw("GET /metrics HTTP/1.1\r\nHost:").await; // `raw` fails if this outlives its patience
+    assert!(!answer.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn the_thirty_third_console_is_turned_away_and_the_next_one_gets_a_free_seat() {
+    let fixture = open().await;
+    let mut streams = Vec::new();
+    for _ in 0..32 {
+        let mut stream = fixture.stream().await;
+        next(&mut stream).await;
+        streams.push(stream);
+    }
+    let upgrade = "Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let head = format!(
+        "GET /admin/stream HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n{upgrade}\r\n",
+        fixture.file.address, fixture.file.token
+    );
+    let answer = fixture.raw(&head).await;
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    let consoles = streams.len();
+    streams.pop().unwrap().close(None).await.unwrap();
+    while next_tick(&mut streams[0]).await.consoles as usize == consoles {}
+    next(&mut fixture.stream().await).await;
+}
+
+#[tokio::test]
+async fn a_default_port_that_is_taken_is_replaced_and_a_chosen_one_is_an_error() {
+    let fixture = open().await;
+    let taken = AdminConfig { addr: fixture.admin.address() };
+    let folder = tempfile::tempdir().unwrap();
+    let sources = sources("second", Metrics::new());
+    let data_dir = DataDir(folder.path().into());
+    let error = Admin::open(&taken, &data_dir, sources.clone(), &fixture.lifecycle).await.unwrap_err();
+    assert!(error.to_string().starts_with(&format!("ADMIN_ADDR={}", fixture.admin.address())), "{error}");
+    let first = Admin::open(&AdminConfig::default(), &data_dir, sources.clone(), &fixture.lifecycle).await.unwrap();
+    let second = AdminSources { name: "third".into(), ..sources };
+    let second = Admin::open(&AdminConfig::default(), &data_dir, second, &fixture.lifecycle).await.unwrap();
+    assert_ne!(first.address().port(), second.address().port());
+}
+
+#[tokio::test]
+async fn a_console_that_does_not_read_skips_ticks_and_is_told_how_many() {
+    let shared = Arc::new(Shared {
+        sources: sources("api", Metrics::new()),
+        sampler: Sampler::new(),
+        port: 0,
+        token: crate::secret::Token::generate().hash(),
+        consoles: AtomicU32::new(1),
+        started_at: Timestamp::default(),
+        end: CancellationToken::new(),
+        tracker: TaskTracker::new(),
+        lifecycle: Lifecycle::new(),
+    });
+    let (ours, theirs) = tokio::io::duplex(16); // too small for hello: the stream stands still until it is read
+    let serving = Arc::clone(&shared);
+    shared.tracker.spawn(async move {
+        let mut socket = WebSocketStream::from_raw_socket(ours, Role::Server, None).await;
+        stream::talk(&mut socket, &serving).await
+    });
+    while !shared.sampler.is_watched() {
+        tokio::task::yield_now().await;
+    }
+    for seq in 1..=5 {
+        shared.sampler.publish(seq, sampler::encode(&Message::Tick(Box::new(shared.sample(seq, Duration::ZERO)))));
+    }
+    let mut console = WebSocketStream::from_raw_socket(theirs, Role::Client, None).await;
+    assert!(matches!(next(&mut console).await, Message::Hello(_)));
+    assert_eq!(next(&mut console).await, Message::Lost { count: 4 });
+    assert_eq!(next_tick(&mut console).await.seq, 5);
+}
