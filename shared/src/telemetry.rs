@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn libraries_are_quiet_until_they_are_named() {
         let chatter = || {
-            tracing::info!(target: "sqlx::query", "select 1");
+            tracing::info!(target: "sqlx::sqlite", "chatter");
             tracing::info!("ours");
         };
         assert_eq!(lines_of("info", chatter).len(), 1);

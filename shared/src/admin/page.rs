@@ -1,4 +1,7 @@
 //! A tick as Prometheus' text: what [`crate::metrics::text`] knows, and around it pools, process and build.
+//!
+//! Percentiles are gauges: they are those of the process's whole life, which a summary's are not. `.ci/run` holds the
+//! page of a running platform against `promtool check metrics`.
 
 use crate::metrics::text::Page;
 use crate::{
@@ -68,10 +71,10 @@ fn pools(page: &mut Page, pools: &[PoolStats]) {
         }
     }
     let wait = "pitchey_db_pool_wait_seconds";
-    page.head(wait, "gauge", "How long a connection was waited for, by quantile, since the process began.");
+    page.head(wait, "gauge", "How long a connection was waited for, by percentile, since the process began.");
     for pool in pools {
-        page.sample(wait, &[("pool", &pool.name), ("quantile", "0.5")], pool.wait_p50_us as f64 / 1e6);
-        page.sample(wait, &[("pool", &pool.name), ("quantile", "0.95")], pool.wait_p95_us as f64 / 1e6);
+        page.sample(wait, &[("pool", &pool.name), ("percentile", "50")], pool.wait_p50_us as f64 / 1e6);
+        page.sample(wait, &[("pool", &pool.name), ("percentile", "95")], pool.wait_p95_us as f64 / 1e6);
     }
 }
 
@@ -85,10 +88,54 @@ fn statements(page: &mut Page, statements: &[StatementStats]) {
     let errors = rows(|row| row.errors);
     page.family("pitchey_db_work_errors_total", "counter", "Database work that failed, by kind.", "work", &errors);
     let duration = "pitchey_db_work_seconds";
-    page.head(duration, "gauge", "How long database work takes, by kind and quantile, since the process began.");
+    page.head(duration, "gauge", "How long database work takes, by kind and percentile, since the process began.");
     for row in statements {
-        page.sample(duration, &[("work", &row.name), ("quantile", "0.5")], row.p50_us as f64 / 1e6);
-        page.sample(duration, &[("work", &row.name), ("quantile", "0.95")], row.p95_us as f64 / 1e6);
-        page.sample(duration, &[("work", &row.name), ("quantile", "1")], row.max_us as f64 / 1e6);
+        page.sample(duration, &[("work", &row.name), ("percentile", "50")], row.p50_us as f64 / 1e6);
+        page.sample(duration, &[("work", &row.name), ("percentile", "95")], row.p95_us as f64 / 1e6);
+        page.sample(duration, &[("work", &row.name), ("percentile", "100")], row.max_us as f64 / 1e6);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::Timestamp, metrics::Metrics};
+
+    #[test]
+    fn every_pool_and_kind_of_work_has_its_lines_and_no_name_two_heads() {
+        let tick = Tick {
+            seq: 1,
+            at: Timestamp::default(),
+            uptime_ms: 1_500,
+            state: State::Draining,
+            process: ProcessStats { cpu_ms: 250, ..ProcessStats::default() },
+            pools: ["sqlite-read", "sqlite-write"]
+                .map(|name| PoolStats { name: name.into(), ..PoolStats::default() })
+                .into(),
+            statements: vec![StatementStats {
+                name: "users.by_email".into(),
+                max_us: 2_000_000,
+                ..StatementStats::default()
+            }],
+            stats: Metrics::new().stats(),
+            consoles: 2,
+        };
+        let page = render(&tick, "api", "1.0.0");
+        for line in [
+            "pitchey_build_info{name=\"api\",version=\"1.0.0\"} 1",
+            "pitchey_draining 1",
+            "process_cpu_seconds_total 0.25",
+            "pitchey_uptime_seconds 1.5",
+            "pitchey_db_pool_connections{pool=\"sqlite-write\",state=\"in_use\"} 0",
+            "pitchey_db_work_seconds{work=\"users.by_email\",percentile=\"100\"} 2",
+            "pitchey_admin_consoles 2",
+        ] {
+            assert!(page.lines().any(|it| it == line), "{line} is missing in:\n{page}");
+        }
+        let mut heads: Vec<_> = page.lines().filter(|line| line.starts_with("# TYPE ")).collect();
+        let all = heads.len();
+        heads.sort_unstable();
+        heads.dedup();
+        assert_eq!(heads.len(), all);
     }
 }
