@@ -33,8 +33,8 @@ pub(super) fn check_origin(headers: &HeaderMap, uri: &Uri, port: u16) -> Result<
     let mut hosts = headers.get_all(HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else { return Err(Refusal::Host) };
     let ours = |authority: &str| match origin::split_port(&authority.to_ascii_lowercase()) {
-        Some((host, Some(named))) => named == port && origin::is_loopback(host),
-        _ => false,
+        Some((host, named)) => named.unwrap_or(80) == port && origin::is_loopback(host),
+        None => false,
     };
     let uri_is_ours = uri.authority().is_none_or(|authority| ours(authority.as_str()));
     if uri_is_ours && host.to_str().is_ok_and(ours) { Ok(()) } else { Err(Refusal::Host) }

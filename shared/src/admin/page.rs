@@ -3,8 +3,8 @@
 //! Percentiles are gauges: they are those of the process's whole life, which a summary's are not. `.ci/run` holds the
 //! page of a running platform against `promtool check metrics`.
 
-use crate::metrics::text::Page;
 use crate::{
+    metrics::text::Page,
     model::{PoolStats, StatementStats},
     protocol::admin::{ProcessStats, State, Tick},
 };

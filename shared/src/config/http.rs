@@ -73,8 +73,7 @@ impl HttpConfig {
     /// `CORS_ORIGINS`, or, when bound to loopback, any name of this machine with our port.
     pub fn allows_origin(&self, header: &str) -> bool {
         let Some(origin) = Origin::parse(header) else { return false };
-        let loopback =
-            || self.host.is_loopback() && origin.is_loopback() && header.ends_with(&format!(":{}", self.port));
+        let loopback = || self.host.is_loopback() && origin.is_loopback() && origin.port() == self.port;
         Origin::parse(&self.base_url()).is_some_and(|base| base == origin)
             || self.allowed_origins.iter().filter_map(|entry| Pattern::parse(entry)).any(|entry| entry.matches(&origin))
             || loopback()

@@ -33,6 +33,11 @@ impl Origin {
         &self.host
     }
 
+    /// The port, the scheme's own if none is named.
+    pub fn port(&self) -> u16 {
+        self.port.unwrap_or(if self.secure { 443 } else { 80 })
+    }
+
     /// Whether it is https.
     pub fn is_secure(&self) -> bool {
         self.secure
