@@ -54,17 +54,13 @@ impl Timestamp {
     }
 
     fn to_datetime(self) -> OffsetDateTime {
-        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000)
-            .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
 }
 
 impl From<OffsetDateTime> for Timestamp {
     fn from(value: OffsetDateTime) -> Self {
-        let micros = value
-            .to_offset(UtcOffset::UTC)
-            .unix_timestamp_nanos()
-            .div_euclid(1_000);
+        let micros = value.to_offset(UtcOffset::UTC).unix_timestamp_nanos().div_euclid(1_000);
         Self(i64::try_from(micros).unwrap_or(i64::MAX))
     }
 }
@@ -73,10 +69,7 @@ impl Add<Duration> for Timestamp {
     type Output = Self;
 
     fn add(self, rhs: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(i64::try_from(rhs.as_micros()).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_add(i64::try_from(rhs.as_micros()).unwrap_or(i64::MAX)))
     }
 }
 
@@ -84,10 +77,7 @@ impl Sub<Duration> for Timestamp {
     type Output = Self;
 
     fn sub(self, rhs: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_sub(i64::try_from(rhs.as_micros()).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_sub(i64::try_from(rhs.as_micros()).unwrap_or(i64::MAX)))
     }
 }
 
@@ -143,10 +133,7 @@ impl Clock {
     /// Moves a manual clock; the system's clock cannot be moved and stays as it is.
     pub fn advance(&self, by: Duration) {
         if let Self::Manual(micros) = self {
-            micros.fetch_add(
-                i64::try_from(by.as_micros()).unwrap_or(i64::MAX),
-                Ordering::SeqCst,
-            );
+            micros.fetch_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX), Ordering::SeqCst);
         }
     }
 }
@@ -158,14 +145,8 @@ mod tests {
 
     #[test]
     fn text_always_has_six_digits_and_a_z() {
-        assert_eq!(
-            Timestamp::from_micros(0).to_string(),
-            "1970-01-01T00:00:00.000000Z"
-        );
-        assert_eq!(
-            Timestamp::from_micros(1_500_000).to_string(),
-            "1970-01-01T00:00:01.500000Z"
-        );
+        assert_eq!(Timestamp::from_micros(0).to_string(), "1970-01-01T00:00:00.000000Z");
+        assert_eq!(Timestamp::from_micros(1_500_000).to_string(), "1970-01-01T00:00:01.500000Z");
     }
 
     #[test]

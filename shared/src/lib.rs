@@ -32,6 +32,8 @@
 pub mod admin;
 pub mod clock;
 pub mod config;
+#[cfg(feature = "engine")]
+pub mod engine;
 pub mod id;
 pub mod lifecycle;
 pub mod metrics;

@@ -22,11 +22,7 @@ impl Lifecycle {
     pub fn new() -> Self {
         let hard = CancellationToken::new();
         // The soft token is the hard one's child: whoever waits for soft also wakes on hard.
-        Self {
-            soft: hard.child_token(),
-            hard,
-            tracker: TaskTracker::new(),
-        }
+        Self { soft: hard.child_token(), hard, tracker: TaskTracker::new() }
     }
 
     /// Cancelled when the process should take nothing new and finish what it has.
@@ -77,21 +73,14 @@ impl Lifecycle {
             }
         };
         self.hard.cancel();
-        Ok(if clean {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::from(130)
-        })
+        Ok(if clean { ExitCode::SUCCESS } else { ExitCode::from(130) })
     }
 
     /// Soft, then hard after `grace`; waits for every task. For tests and for hosts without signals.
     pub async fn shutdown(&self, grace: Duration) {
         self.stop();
         self.tracker.close();
-        if tokio::time::timeout(grace, self.tracker.wait())
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(grace, self.tracker.wait()).await.is_err() {
             self.hard.cancel();
             self.tracker.wait().await;
         }

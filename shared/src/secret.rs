@@ -104,10 +104,7 @@ mod tests {
     #[test]
     fn secrets_and_tokens_never_print() {
         let token = Token::generate();
-        assert_eq!(
-            format!("{:?} {token:?}", Secret::new("hunter2")),
-            "<redacted> <redacted>"
-        );
+        assert_eq!(format!("{:?} {token:?}", Secret::new("hunter2")), "<redacted> <redacted>");
         assert!(!format!("{:?}", token.hash()).contains(token.expose()));
     }
 

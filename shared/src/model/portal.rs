@@ -44,10 +44,7 @@ impl FromStr for Portal {
     type Err = UnknownPortal;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|portal| portal.as_str() == text)
-            .ok_or(UnknownPortal)
+        Self::ALL.into_iter().find(|portal| portal.as_str() == text).ok_or(UnknownPortal)
     }
 }
 
@@ -68,9 +65,7 @@ impl Portals {
 
     /// The members, in the order of [`Portal::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Portal> {
-        Portal::ALL
-            .into_iter()
-            .filter(move |portal| self.contains(*portal))
+        Portal::ALL.into_iter().filter(move |portal| self.contains(*portal))
     }
 
     /// From the form in SQL; names it does not know are left out.
@@ -80,10 +75,7 @@ impl Portals {
 
     /// The form in SQL.
     pub fn to_list(self) -> String {
-        self.iter()
-            .map(Portal::as_str)
-            .collect::<Vec<_>>()
-            .join(",")
+        self.iter().map(Portal::as_str).collect::<Vec<_>>().join(",")
     }
 }
 

@@ -121,10 +121,7 @@ mod tests {
 
     #[test]
     fn every_reason_has_a_code_of_its_own() {
-        let codes: HashSet<_> = CloseReason::ALL
-            .iter()
-            .map(|reason| reason.code())
-            .collect();
+        let codes: HashSet<_> = CloseReason::ALL.iter().map(|reason| reason.code()).collect();
         assert_eq!(codes.len(), CloseReason::ALL.len());
     }
 

@@ -201,20 +201,12 @@ impl<'a> Frame<'a> {
     /// Reads one text frame. Never panics, whatever the text; `serde_json` refuses nesting beyond 128.
     pub fn parse(text: &'a str) -> Self {
         match serde_json::from_str::<Head<'a>>(text) {
-            Err(problem) => Self {
-                id: None,
-                command: Err(BadFrame::Malformed(describe(&problem))),
-            },
+            Err(problem) => Self { id: None, command: Err(BadFrame::Malformed(describe(&problem))) },
             Ok(head) if !echoable(head.id) => Self {
                 id: None,
-                command: Err(BadFrame::Malformed(format!(
-                    "id must be a string or number of at most {ID_BYTES} bytes"
-                ))),
+                command: Err(BadFrame::Malformed(format!("id must be a string or number of at most {ID_BYTES} bytes"))),
             },
-            Ok(head) => Self {
-                id: head.id,
-                command: Command::parse(&head.kind, text),
-            },
+            Ok(head) => Self { id: head.id, command: Command::parse(&head.kind, text) },
         }
     }
 }
@@ -254,9 +246,7 @@ impl Send<'_> {
 impl Message<'_> {
     fn checked(self) -> Result<Self, BadFrame> {
         if self.body.trim().is_empty() || self.body.len() > BODY_BYTES {
-            return Err(BadFrame::Invalid(format!(
-                "body must be 1 to {BODY_BYTES} bytes, not only white space"
-            )));
+            return Err(BadFrame::Invalid(format!("body must be 1 to {BODY_BYTES} bytes, not only white space")));
         }
         Ok(self)
     }
@@ -265,8 +255,7 @@ impl Message<'_> {
 fn echoable(id: Option<&RawValue>) -> bool {
     id.is_none_or(|raw| {
         let text = raw.get();
-        text.len() <= ID_BYTES
-            && text.starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit())
+        text.len() <= ID_BYTES && text.starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit())
     })
 }
 
@@ -292,18 +281,12 @@ fn nesting(json: &str) -> usize {
 /// What `serde_json` says, without the line and column: a frame is one line.
 fn describe(problem: &serde_json::Error) -> String {
     let text = problem.to_string();
-    text.split(" at line ")
-        .next()
-        .unwrap_or_default()
-        .chars()
-        .take(200)
-        .collect()
+    text.split(" at line ").next().unwrap_or_default().chars().take(200).collect()
 }
 
 fn seq<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let text = <Cow<'de, str>>::deserialize(deserializer)?;
-    parse_seq(&text)
-        .ok_or_else(|| D::Error::custom("an inbox position is a decimal number in a string"))
+    parse_seq(&text).ok_or_else(|| D::Error::custom("an inbox position is a decimal number in a string"))
 }
 
 fn optional_seq<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
@@ -315,9 +298,7 @@ fn optional_seq<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64
     }
 }
 
-fn device<'de: 'a, 'a, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Cow<'a, str>>, D::Error> {
+fn device<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Cow<'a, str>>, D::Error> {
     let name = Option::<Cow<'a, str>>::deserialize(deserializer)?;
     match &name {
         Some(text) if !is_device(text) => Err(D::Error::custom(DEVICE_RULE)),
@@ -331,9 +312,7 @@ pub const DEVICE_RULE: &str = "a device is 1 to 64 of the characters a-z A-Z 0-9
 /// Whether a text can name a device.
 pub fn is_device(text: &str) -> bool {
     (1..=DEVICE_BYTES).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
 #[cfg(test)]
@@ -349,62 +328,31 @@ mod tests {
     fn unknown_fields_are_ignored_and_the_id_is_echoed_as_written() {
         let frame = Frame::parse(r#"{"type":"ping","id":"a-1","t":12.50,"colour":"blue"}"#);
         assert_eq!(frame.id.unwrap().get(), "\"a-1\"");
-        let Ok(Command::Ping(ping)) = frame.command else {
-            panic!("{:?}", frame.command)
-        };
+        let Ok(Command::Ping(ping)) = frame.command else { panic!("{:?}", frame.command) };
         assert_eq!(ping.t.unwrap().get(), "12.50");
     }
 
     #[test]
     fn auth_carries_positions_for_a_resume_in_one_round_trip() {
         let text = r#"{"type":"auth","token":"x","device":"d_1","inbox":"41","rooms":{"public:lobby":"k3:118"}}"#;
-        let Ok(Command::Auth(auth)) = command(text) else {
-            panic!()
-        };
-        assert_eq!(
-            (auth.inbox, auth.device.as_deref()),
-            (Some(41), Some("d_1"))
-        );
-        assert_eq!(
-            auth.rooms.values().next().unwrap().unwrap().to_string(),
-            "k3:118"
-        );
+        let Ok(Command::Auth(auth)) = command(text) else { panic!() };
+        assert_eq!((auth.inbox, auth.device.as_deref()), (Some(41), Some("d_1")));
+        assert_eq!(auth.rooms.values().next().unwrap().unwrap().to_string(), "k3:118");
     }
 
     #[test]
     fn a_wrong_field_is_named_and_an_unknown_type_is_not_malformed() {
-        assert!(matches!(
-            command(r#"{"type":"ack","pos":41}"#),
-            Err(BadFrame::Invalid(_))
-        ));
-        assert!(
-            matches!(command(r#"{"type":"dance"}"#), Err(BadFrame::UnknownType(t)) if t == "dance")
-        );
-        assert!(
-            matches!(command(r#"{"type":"join"}"#), Err(BadFrame::Invalid(m)) if m.contains("room"))
-        );
-        for text in [
-            "",
-            "[]",
-            "{",
-            "nul",
-            r#"{"id":1}"#,
-            r#"{"type":7}"#,
-            r#"{"type":"ping","id":{}}"#,
-        ] {
-            assert!(
-                matches!(command(text), Err(BadFrame::Malformed(_))),
-                "{text}"
-            );
+        assert!(matches!(command(r#"{"type":"ack","pos":41}"#), Err(BadFrame::Invalid(_))));
+        assert!(matches!(command(r#"{"type":"dance"}"#), Err(BadFrame::UnknownType(t)) if t == "dance"));
+        assert!(matches!(command(r#"{"type":"join"}"#), Err(BadFrame::Invalid(m)) if m.contains("room")));
+        for text in ["", "[]", "{", "nul", r#"{"id":1}"#, r#"{"type":7}"#, r#"{"type":"ping","id":{}}"#] {
+            assert!(matches!(command(text), Err(BadFrame::Malformed(_))), "{text}");
         }
     }
 
     #[test]
     fn nobody_can_set_offline_or_send_an_empty_message() {
-        assert!(matches!(
-            command(r#"{"type":"presence","status":"offline"}"#),
-            Err(BadFrame::Invalid(_))
-        ));
+        assert!(matches!(command(r#"{"type":"presence","status":"offline"}"#), Err(BadFrame::Invalid(_))));
         let id = Uuid::now_v7();
         let text = format!(r#"{{"type":"message","id":"{id}","to":"{id}","body":" \n"}}"#);
         assert!(matches!(command(&text), Err(BadFrame::Invalid(_))));

@@ -177,20 +177,11 @@ impl Event<'_> {
 /// The `bye` frame for a reason.
 pub fn bye(reason: CloseReason, retry_after_ms: u64) -> String {
     let (code, reason) = reason.code_and_text();
-    Event::Bye {
-        code,
-        reason,
-        retry_after: retry_after_ms,
-    }
-    .encode()
+    Event::Bye { code, reason, retry_after: retry_after_ms }.encode()
 }
 
 /// The two halves of a room event around its position, which the engine assigns while it publishes.
-pub fn room_event_halves(
-    room: &RoomName,
-    from: Option<UserId>,
-    data: &RawValue,
-) -> (String, String) {
+pub fn room_event_halves(room: &RoomName, from: Option<UserId>, data: &RawValue) -> (String, String) {
     let before = format!(r#"{{"type":"event","room":"{room}","pos":""#);
     let after = match from {
         Some(user) => format!(r#"","from":"{user}","data":{}}}"#, data.get()),
@@ -201,21 +192,13 @@ pub fn room_event_halves(
 
 /// One inbox entry's frame.
 pub fn inbox_frame(seq: u64, event: &str, data: &RawValue) -> String {
-    Event::Inbox {
-        pos: &seq.to_string(),
-        event,
-        data,
-    }
-    .encode()
+    Event::Inbox { pos: &seq.to_string(), event, data }.encode()
 }
 
 /// A frame as a client reads it.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-#[expect(
-    missing_docs,
-    reason = "the fields are those of Event, documented there"
-)]
+#[expect(missing_docs, reason = "the fields are those of Event, documented there")]
 pub enum Received {
     Hello {
         conn: String,
@@ -299,10 +282,7 @@ mod seq_text {
     use crate::protocol::position::parse_seq;
     use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
 
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "serde's `with` passes a reference"
-    )]
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's `with` passes a reference")]
     pub(super) fn serialize<S: Serializer>(seq: &u64, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(seq)
     }
@@ -324,20 +304,9 @@ mod tests {
     #[test]
     fn frames_have_the_documented_shape() {
         let id = raw("1");
-        let error = Event::Error {
-            id: Some(&id),
-            code: "forbidden",
-            message: "no",
-            retry_after: 0,
-        };
-        assert_eq!(
-            error.encode(),
-            r#"{"type":"error","id":1,"code":"forbidden","message":"no","retry_after":0}"#
-        );
-        assert_eq!(
-            bye(CloseReason::Drain, 5),
-            r#"{"type":"bye","code":1012,"reason":"drain","retry_after":5}"#
-        );
+        let error = Event::Error { id: Some(&id), code: "forbidden", message: "no", retry_after: 0 };
+        assert_eq!(error.encode(), r#"{"type":"error","id":1,"code":"forbidden","message":"no","retry_after":0}"#);
+        assert_eq!(bye(CloseReason::Drain, 5), r#"{"type":"bye","code":1012,"reason":"drain","retry_after":5}"#);
         assert_eq!(
             inbox_frame(41, "notification.created", &raw(r#"{"n":1}"#)),
             r#"{"type":"inbox","pos":"41","event":"notification.created","data":{"n":1}}"#
@@ -347,41 +316,20 @@ mod tests {
     #[test]
     fn what_is_encoded_can_be_decoded() {
         let room: RoomName = "public:lobby".parse().unwrap();
-        let at = ReadyRoom {
-            pos: "k3:121".parse().unwrap(),
-            recovered: true,
-        };
+        let at = ReadyRoom { pos: "k3:121".parse().unwrap(), recovered: true };
         let user = UserId::new();
-        let text = Event::Joined {
-            id: None,
-            room: &room,
-            at,
-            online: &[user],
-            count: 1,
-        }
-        .encode();
-        let Received::Joined { pos, online, .. } = serde_json::from_str(&text).unwrap() else {
-            panic!("{text}")
-        };
+        let text = Event::Joined { id: None, room: &room, at, online: &[user], count: 1 }.encode();
+        let Received::Joined { pos, online, .. } = serde_json::from_str(&text).unwrap() else { panic!("{text}") };
         assert_eq!((pos, online), (at.pos, vec![user]));
 
-        let state = PresenceState {
-            user,
-            status: Status::Offline,
-            v: 17,
-            devices: 0,
-        };
+        let state = PresenceState { user, status: Status::Offline, v: 17, devices: 0 };
         let text = Event::Presence(state).encode();
-        let Received::Presence(read) = serde_json::from_str(&text).unwrap() else {
-            panic!("{text}")
-        };
+        let Received::Presence(read) = serde_json::from_str(&text).unwrap() else { panic!("{text}") };
         assert_eq!(read, state);
 
         let (before, after) = room_event_halves(&room, Some(user), &raw("[1]"));
         let text = format!("{before}k3:122{after}");
-        let Received::Event { pos, from, .. } = serde_json::from_str(&text).unwrap() else {
-            panic!("{text}")
-        };
+        let Received::Event { pos, from, .. } = serde_json::from_str(&text).unwrap() else { panic!("{text}") };
         assert_eq!((pos.seq, from), (122, Some(user)));
     }
 }

@@ -34,8 +34,7 @@ impl fmt::Display for Epoch {
         let (mut rest, mut start) = (self.0, digits.len());
         loop {
             start -= 1;
-            digits[start] =
-                b"0123456789abcdefghijklmnopqrstuvwxyz"[usize::try_from(rest % 36).unwrap_or(0)];
+            digits[start] = b"0123456789abcdefghijklmnopqrstuvwxyz"[usize::try_from(rest % 36).unwrap_or(0)];
             rest /= 36;
             if rest == 0 {
                 break;
@@ -57,17 +56,9 @@ impl FromStr for Epoch {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let canonical = !text.is_empty()
             && text.len() <= 8
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_digit() || b.is_ascii_lowercase())
+            && text.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase())
             && (text == "0" || !text.starts_with('0'));
-        if canonical {
-            u64::from_str_radix(text, 36)
-                .map(Self)
-                .map_err(|_| BadPosition)
-        } else {
-            Err(BadPosition)
-        }
+        if canonical { u64::from_str_radix(text, 36).map(Self).map_err(|_| BadPosition) } else { Err(BadPosition) }
     }
 }
 
@@ -102,10 +93,7 @@ impl FromStr for Position {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (epoch, seq) = text.split_once(':').ok_or(BadPosition)?;
-        Ok(Self {
-            epoch: epoch.parse()?,
-            seq: parse_seq(seq).ok_or(BadPosition)?,
-        })
+        Ok(Self { epoch: epoch.parse()?, seq: parse_seq(seq).ok_or(BadPosition)? })
     }
 }
 
@@ -148,21 +136,9 @@ mod tests {
 
     #[test]
     fn only_the_canonical_text_is_a_position() {
-        for bad in [
-            "",
-            ":",
-            "k3",
-            "k3:",
-            ":1",
-            "K3:1",
-            "k3:-1",
-            "k3:+1",
-            "k3:01",
-            "0k:1",
-            "k3:1:2",
-            "123456789:1",
-            "k3: 1",
-        ] {
+        for bad in
+            ["", ":", "k3", "k3:", ":1", "K3:1", "k3:-1", "k3:+1", "k3:01", "0k:1", "k3:1:2", "123456789:1", "k3: 1"]
+        {
             assert!(bad.parse::<Position>().is_err(), "{bad:?}");
         }
     }

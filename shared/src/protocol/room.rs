@@ -62,21 +62,9 @@ fn classify(text: &str) -> Option<RoomKind> {
     // One spelling per room: an upper-case or unhyphenated uuid would be a second name for the same place.
     let canonical = |id: &dyn fmt::Display| id.to_string() == rest;
     match kind {
-        "pitch" => rest
-            .parse()
-            .ok()
-            .filter(|id: &PitchId| canonical(id))
-            .map(RoomKind::Pitch),
-        "conversation" => rest
-            .parse()
-            .ok()
-            .filter(|id: &ConversationId| canonical(id))
-            .map(RoomKind::Conversation),
-        "team" => rest
-            .parse()
-            .ok()
-            .filter(|id: &TeamId| canonical(id))
-            .map(RoomKind::Team),
+        "pitch" => rest.parse().ok().filter(|id: &PitchId| canonical(id)).map(RoomKind::Pitch),
+        "conversation" => rest.parse().ok().filter(|id: &ConversationId| canonical(id)).map(RoomKind::Conversation),
+        "team" => rest.parse().ok().filter(|id: &TeamId| canonical(id)).map(RoomKind::Team),
         "public" => public_name_is_plain(rest).then_some(RoomKind::Public),
         _ => None,
     }
@@ -84,9 +72,7 @@ fn classify(text: &str) -> Option<RoomKind> {
 
 fn public_name_is_plain(name: &str) -> bool {
     (1..=PUBLIC_NAME_BYTES).contains(&name.len())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
 }
 
 impl FromStr for RoomName {
@@ -129,14 +115,8 @@ mod tests {
     #[test]
     fn a_name_carries_its_kind() {
         let id = ConversationId::new();
-        assert_eq!(
-            RoomName::conversation(id).kind(),
-            RoomKind::Conversation(id)
-        );
-        assert_eq!(
-            "public:lobby".parse::<RoomName>().unwrap().public_name(),
-            Some("lobby")
-        );
+        assert_eq!(RoomName::conversation(id).kind(), RoomKind::Conversation(id));
+        assert_eq!("public:lobby".parse::<RoomName>().unwrap().public_name(), Some("lobby"));
     }
 
     #[test]
@@ -144,17 +124,7 @@ mod tests {
         let id = PitchId::new();
         let shouted = format!("pitch:{}", id.to_string().to_uppercase());
         let bare = format!("pitch:{}", id.0.simple());
-        for bad in [
-            shouted.as_str(),
-            &bare,
-            "pitch:",
-            "pitch:1",
-            "public:",
-            "public:A b",
-            "nobody:x",
-            "lobby",
-            "",
-        ] {
+        for bad in [shouted.as_str(), &bare, "pitch:", "pitch:1", "public:", "public:A b", "nobody:x", "lobby", ""] {
             assert!(bad.parse::<RoomName>().is_err(), "{bad:?}");
         }
     }

@@ -1,0 +1,130 @@
+//! The hot copy of the inboxes, and device cursors on their way to the store.
+//!
+//! # Contract
+//!
+//! * The store is the truth; a mailbox holds the newest entries of a user, contiguous, at most [`WINDOW_ENTRIES`] and
+//!   [`WINDOW_BYTES`], and may vanish at any moment.
+//! * [`Mailbox::append`] accepts exactly `head + 1`. A lower number is "already there" and changes and delivers
+//!   nothing; a higher one is refused with the head, and the relay goes back and sends from `head + 1`. An absent
+//!   mailbox accepts any number and starts there. What is accepted is delivered, in the same atomic step, to the nodes
+//!   subscribed to [`super::Topic::Inbox`] as [`super::Delivery::Inbox`]. A mailbox that vanished may be filled from an
+//!   earlier position again: a node may meet positions it has seen, and skips them.
+//! * [`Mailbox::read`] answers only if it knows everything after `after`; otherwise (missing, does not reach back so
+//!   far, or the reader is ahead of it) `None`: ask the store.
+//! * A device's cursor is the highest position it acked; it only grows. Acks collect here and are taken out in batches,
+//!   longest waiting first, by whoever flushes them to the store; losing some only redelivers the same positions. At
+//!   most [`CURSORS`] wait; when nobody flushes them, the oldest are dropped first.
+//! * Bounded as a whole too ([`TOTAL_BYTES`]): the mailboxes touched longest ago vanish first.
+
+mod cursors;
+mod memory;
+
+use super::EngineError;
+use crate::id::UserId;
+use bytes::Bytes;
+
+pub use memory::MemoryMailbox;
+
+/// Entries one user's hot copy holds.
+pub const WINDOW_ENTRIES: usize = 64;
+/// Bytes one user's hot copy holds.
+pub const WINDOW_BYTES: usize = 64 * 1024;
+/// Bytes all hot copies of a memory engine hold together.
+pub const TOTAL_BYTES: usize = 64 * 1024 * 1024;
+
+/// Cursors that wait for the store in a memory engine: a second's worth of acks, many times over.
+pub const CURSORS: usize = 100_000;
+
+/// One entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MailboxEntry {
+    /// Its position.
+    pub seq: u64,
+    /// The whole frame's JSON ([`crate::protocol::event::inbox_frame`]).
+    pub frame: Bytes,
+}
+
+/// What `append` did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// Everything up to here is in; what was new was delivered. (Of entries with a hole among them, those before it.)
+    UpTo(u64),
+    /// Nothing was taken: the first entry is beyond `head + 1`. Send from there.
+    Gap {
+        /// The newest entry the mailbox has.
+        head: u64,
+    },
+}
+
+/// A device's cursor on its way to the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AckEntry {
+    /// Whose inbox.
+    pub user: UserId,
+    /// Which device.
+    pub device: String,
+    /// The highest position it acked.
+    pub seq: u64,
+}
+
+/// The hot copy of the inboxes. See the module's contract.
+#[derive(Clone, Debug)]
+pub enum Mailbox {
+    /// Inside one process.
+    Memory(MemoryMailbox),
+}
+
+impl Mailbox {
+    /// Appends contiguous entries, oldest first, and delivers the new ones.
+    pub async fn append(&self, user: UserId, entries: &[MailboxEntry]) -> Result<Appended, EngineError> {
+        match self {
+            Self::Memory(mailbox) => Ok(mailbox.append(user, entries)),
+        }
+    }
+
+    /// At most `limit` entries after `after`, oldest first; `None` when the hot copy does not reach back that far or is
+    /// missing.
+    pub async fn read(&self, user: UserId, after: u64, limit: usize) -> Result<Option<Vec<MailboxEntry>>, EngineError> {
+        match self {
+            Self::Memory(mailbox) => Ok(mailbox.read(user, after, limit)),
+        }
+    }
+
+    /// The newest position the hot copy knows; `None` when it is missing.
+    pub async fn head(&self, user: UserId) -> Result<Option<u64>, EngineError> {
+        match self {
+            Self::Memory(mailbox) => Ok(mailbox.head(user)),
+        }
+    }
+
+    /// Moves a device's cursor forward; never back.
+    pub async fn ack(&self, user: UserId, device: &str, seq: u64) -> Result<(), EngineError> {
+        match self {
+            Self::Memory(mailbox) => mailbox.ack(user, device, seq),
+        }
+        Ok(())
+    }
+
+    /// A device's cursor, if an ack of it is still here. Acks stay readable until [`Mailbox::flushed`].
+    pub async fn cursor(&self, user: UserId, device: &str) -> Result<Option<u64>, EngineError> {
+        match self {
+            Self::Memory(mailbox) => Ok(mailbox.cursor(user, device)),
+        }
+    }
+
+    /// At most `max` cursors that the store does not have yet. They stay until [`Mailbox::flushed`] confirms them, so
+    /// a failed write loses none.
+    pub async fn unflushed(&self, max: usize) -> Result<Vec<AckEntry>, EngineError> {
+        match self {
+            Self::Memory(mailbox) => Ok(mailbox.unflushed(max)),
+        }
+    }
+
+    /// These cursors are in the store; those that moved on meanwhile stay.
+    pub async fn flushed(&self, acks: &[AckEntry]) -> Result<(), EngineError> {
+        match self {
+            Self::Memory(mailbox) => mailbox.flushed(acks),
+        }
+        Ok(())
+    }
+}

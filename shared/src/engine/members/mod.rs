@@ -1,0 +1,68 @@
+//! Who may enter which room: a cache in front of the store's rules.
+//!
+//! # Contract
+//!
+//! Answers live [`TTL`]. `fill` is set-if-absent; `revoke` leaves a tombstone that a racing `fill` cannot overwrite and
+//! tells every node ([`super::Control::MembershipRevoked`]); `grant` is for the one who just changed the rows.
+
+mod memory;
+
+use super::EngineError;
+use crate::{id::UserId, protocol::RoomName};
+use std::time::Duration;
+
+pub use memory::MemoryMembers;
+
+/// How long an answer is believed.
+pub const TTL: Duration = Duration::from_mins(10);
+
+/// What the cache knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Membership {
+    /// May enter.
+    Allowed,
+    /// May not.
+    Denied,
+    /// Ask the store.
+    Unknown,
+}
+
+/// The membership cache. See the module's contract.
+#[derive(Clone, Debug)]
+pub enum MemberCache {
+    /// Inside one process.
+    Memory(MemoryMembers),
+}
+
+impl MemberCache {
+    /// Looks an answer up.
+    pub async fn get(&self, room: &RoomName, user: UserId) -> Result<Membership, EngineError> {
+        match self {
+            Self::Memory(members) => Ok(members.get(room, user)),
+        }
+    }
+
+    /// Remembers what the store said, unless something is there already.
+    pub async fn fill(&self, room: &RoomName, user: UserId, allowed: bool) -> Result<(), EngineError> {
+        match self {
+            Self::Memory(members) => members.fill(room, user, allowed),
+        }
+        Ok(())
+    }
+
+    /// The rows were just changed in the user's favour.
+    pub async fn grant(&self, room: &RoomName, user: UserId) -> Result<(), EngineError> {
+        match self {
+            Self::Memory(members) => members.grant(room, user),
+        }
+        Ok(())
+    }
+
+    /// The rows were just changed against the user.
+    pub async fn revoke(&self, room: &RoomName, user: UserId) -> Result<(), EngineError> {
+        match self {
+            Self::Memory(members) => members.revoke(room, user),
+        }
+        Ok(())
+    }
+}

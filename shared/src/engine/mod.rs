@@ -1,0 +1,109 @@
+//! What is live and may vanish: broker, presence, mailbox, caches, limits, node stats.
+//!
+//! Everything here can be lost at any moment without losing durable data (invariant 2): the store holds inboxes and
+//! their positions, sessions, messages; the engine makes them fast and carries them between nodes.
+//!
+//! [`Engine`] is a struct of closed enums, one per concern; the contract is written on the enum, one conformance
+//! suite runs on every variant, and the memory variant is the test double. No trait, no type parameter spreads into
+//! the callers. Several nodes of one process may share one memory engine (clone it), and then are a cluster: that is
+//! how multi-node behaviour is tested without Redis.
+//!
+//! # Lock order of the memory variant
+//!
+//! Presence or mailbox → a node's topic set → a broker shard → a node's queue; never the other way, never two of a kind.
+//! Session, membership, limit and stats locks are leaves: nothing else is locked under them. No lock is held across an
+//! `.await`, and nothing under a lock waits.
+//!
+//! # Adding a backend
+//!
+//! 1. A variant in each concern's enum, in `<concern>/<backend>.rs`, matched in one line per method.
+//! 2. A constructor here, chosen by the URL's scheme in [`Engine::connect`].
+//! 3. The conformance suite in `shared/tests/suite/engine` runs on it; it passes before anything else is written.
+
+#![expect(clippy::unused_async, reason = "the memory variant never waits; the contract is for those that do")]
+
+mod bell;
+pub mod broker;
+mod error;
+pub mod limits;
+pub mod mailbox;
+pub mod members;
+mod pace;
+pub mod presence;
+pub mod sessions;
+mod shards;
+pub mod stats;
+mod ttl;
+
+pub use bell::Bell;
+pub use broker::{
+    Attachment, Broker, Control, Deliveries, Delivery, History, HistoryEntry, NodeId, Published, Signal, Topic,
+};
+pub use error::EngineError;
+pub use limits::{Decision, Limits, Quota};
+pub use mailbox::{AckEntry, Appended, Mailbox, MailboxEntry};
+pub use members::{MemberCache, Membership};
+pub use presence::{Incarnation, Presence, Renewal};
+pub use sessions::{CachedSession, SessionCache};
+pub use stats::{NodeStats, Report};
+
+use crate::{clock::Clock, secret::Secret};
+
+/// The live side of the platform. A cheap clone: every clone is the same engine.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    /// Events between nodes, room history.
+    pub broker: Broker,
+    /// Who is online, on which node's lease.
+    pub presence: Presence,
+    /// The hot copy of the inboxes, and device cursors on their way to the store.
+    pub mailbox: Mailbox,
+    /// Sessions by token hash, and one-time tickets.
+    pub sessions: SessionCache,
+    /// Who may enter which room.
+    pub members: MemberCache,
+    /// Rate limits.
+    pub limits: Limits,
+    /// What every node says about itself.
+    pub stats: NodeStats,
+    /// Rung when inbox rows were committed; relays wait for it.
+    pub bell: Bell,
+}
+
+impl Engine {
+    /// An engine inside this process. Its clones share it; two calls make two engines that know nothing of each other.
+    pub fn memory(clock: Clock) -> Self {
+        let broker = broker::MemoryBroker::new(clock.clone());
+        Self {
+            presence: Presence::Memory(presence::MemoryPresence::new(&clock, broker.clone())),
+            mailbox: Mailbox::Memory(mailbox::MemoryMailbox::new(broker.clone())),
+            sessions: SessionCache::Memory(sessions::MemorySessions::new(&clock, broker.clone())),
+            members: MemberCache::Memory(members::MemoryMembers::new(&clock, broker.clone())),
+            limits: Limits::Memory(limits::MemoryLimits::new(&clock)),
+            bell: Bell::memory(),
+            broker: Broker::Memory(broker),
+            stats: NodeStats::Memory(stats::MemoryStats::new(clock)),
+        }
+    }
+
+    /// The engine the settings ask for: Redis when there is a URL, memory when there is none.
+    pub fn connect(redis_url: Option<&Secret>, clock: Clock) -> Result<Self, EngineError> {
+        match redis_url {
+            Some(_) => Err(EngineError::NoRedis),
+            None => Ok(Self::memory(clock)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redis_url_is_refused_with_a_clear_word_until_there_is_a_redis_engine() {
+        let url = Secret::new("redis://somewhere");
+        let error = Engine::connect(Some(&url), Clock::System).unwrap_err();
+        assert_eq!(error.to_string(), "REDIS_URL is set but this build has no Redis engine yet");
+        assert!(Engine::connect(None, Clock::System).is_ok());
+    }
+}

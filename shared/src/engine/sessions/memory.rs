@@ -1,0 +1,87 @@
+//! The session cache of one process.
+
+use super::{CachedSession, TICKET_TTL, TTL};
+use crate::{
+    clock::Clock,
+    engine::{Control, broker::MemoryBroker, ttl::TtlMap},
+    id::SessionId,
+    model::Identity,
+    secret::TokenHash,
+};
+use std::sync::Arc;
+
+/// Sessions and tombstones kept: some 400 bytes each. When full, what was written longest ago goes; the store knows it.
+const SESSIONS: usize = 100_000;
+/// Tickets kept. When full, the oldest is worth nothing any more, and its owner asks for another.
+const TICKETS: usize = 100_000;
+
+/// See [`super::SessionCache`]. A cheap clone.
+#[derive(Clone, Debug)]
+pub struct MemorySessions(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    broker: MemoryBroker,
+    sessions: TtlMap<TokenHash, Slot>,
+    tickets: TtlMap<TokenHash, Identity>,
+    /// Sessions revoked a short while ago, whose tickets are worth nothing.
+    revoked: TtlMap<SessionId, ()>,
+}
+
+#[derive(Debug)]
+enum Slot {
+    Live(Identity),
+    Tombstone,
+}
+
+impl MemorySessions {
+    pub(in crate::engine) fn new(clock: &Clock, broker: MemoryBroker) -> Self {
+        Self(Arc::new(Inner {
+            broker,
+            sessions: TtlMap::new(clock.clone(), TTL, SESSIONS),
+            tickets: TtlMap::new(clock.clone(), TICKET_TTL, TICKETS),
+            // Twice a ticket's life: a request that was under way when its session ended may still issue one.
+            revoked: TtlMap::new(clock.clone(), 2 * TICKET_TTL, TICKETS),
+        }))
+    }
+
+    pub(super) fn get(&self, token: &TokenHash) -> CachedSession {
+        let found = self.0.sessions.get(token, |slot| match slot {
+            Slot::Live(identity) => CachedSession::Live(identity.clone()),
+            Slot::Tombstone => CachedSession::Revoked,
+        });
+        found.unwrap_or(CachedSession::Unknown)
+    }
+
+    pub(super) fn fill(&self, token: &TokenHash, identity: &Identity) {
+        self.0.sessions.put_if(*token, Slot::Live(identity.clone()), |there| there.is_none());
+    }
+
+    pub(super) fn put(&self, token: &TokenHash, identity: &Identity) {
+        let live = |there: Option<&Slot>| !matches!(there, Some(Slot::Tombstone));
+        self.0.sessions.put_if(*token, Slot::Live(identity.clone()), live);
+    }
+
+    pub(super) fn forget(&self, token: &TokenHash) {
+        self.0.sessions.remove_if(token, |slot| matches!(slot, Slot::Live(_)));
+    }
+
+    pub(super) fn revoke(&self, session: SessionId, tokens: &[TokenHash]) {
+        self.0.revoked.put_if(session, (), |_| true);
+        for token in tokens {
+            self.0.sessions.put_if(*token, Slot::Tombstone, |_| true);
+        }
+        // Last, so that a node that hears of it and looks finds the tombstone.
+        self.0.broker.control(&Control::SessionRevoked(session));
+    }
+
+    pub(super) fn issue_ticket(&self, ticket: &TokenHash, identity: &Identity) {
+        self.0.tickets.put_if(*ticket, identity.clone(), |there| there.is_none());
+    }
+
+    pub(super) fn redeem_ticket(&self, ticket: &TokenHash) -> Option<Identity> {
+        let identity = self.0.tickets.remove_if(ticket, |_| true)?;
+        let revoked = self.0.revoked.get(&identity.session_id, |()| ()).is_some();
+        (!revoked).then_some(identity)
+    }
+}

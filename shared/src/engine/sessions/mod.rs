@@ -1,0 +1,98 @@
+//! The session cache and one-time tickets. The store is the truth.
+//!
+//! # Contract
+//!
+//! * Entries live [`TTL`]. `fill` is set-if-absent and loses against a tombstone, so a fill that races a revoke cannot
+//!   resurrect a session; `put` is for the one who just changed the row (refresh, portal switch, rotation).
+//! * `revoke` leaves a tombstone for [`TTL`] under every hash of the session and tells every node
+//!   ([`super::Control::SessionRevoked`]).
+//! * A ticket is redeemed at most once and dies after [`TICKET_TTL`]. A ticket of a revoked session is worth nothing.
+//! * Bounded: when a memory engine holds 100 000 sessions, the one written longest ago is forgotten, and the store asked.
+
+mod memory;
+
+use super::EngineError;
+use crate::{id::SessionId, model::Identity, secret::TokenHash};
+use std::time::Duration;
+
+pub use memory::MemorySessions;
+
+/// How long a cached session or a tombstone lives.
+pub const TTL: Duration = Duration::from_hours(1);
+/// How long a ticket lives.
+pub const TICKET_TTL: Duration = Duration::from_secs(30);
+
+/// What the cache knows about a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CachedSession {
+    /// A live session (the caller still compares `expires_at` with the clock).
+    Live(Identity),
+    /// It was revoked.
+    Revoked,
+    /// Ask the store.
+    Unknown,
+}
+
+/// The session cache. See the module's contract.
+#[derive(Clone, Debug)]
+pub enum SessionCache {
+    /// Inside one process.
+    Memory(MemorySessions),
+}
+
+impl SessionCache {
+    /// Looks a token up.
+    pub async fn get(&self, token: &TokenHash) -> Result<CachedSession, EngineError> {
+        match self {
+            Self::Memory(sessions) => Ok(sessions.get(token)),
+        }
+    }
+
+    /// Remembers what the store said, unless something is there already.
+    pub async fn fill(&self, token: &TokenHash, identity: &Identity) -> Result<(), EngineError> {
+        match self {
+            Self::Memory(sessions) => sessions.fill(token, identity),
+        }
+        Ok(())
+    }
+
+    /// Replaces what is there, but never a tombstone.
+    pub async fn put(&self, token: &TokenHash, identity: &Identity) -> Result<(), EngineError> {
+        match self {
+            Self::Memory(sessions) => sessions.put(token, identity),
+        }
+        Ok(())
+    }
+
+    /// Forgets a token without a tombstone (a rotated one whose grace is over is answered by the store). A tombstone
+    /// that is there stays.
+    pub async fn forget(&self, token: &TokenHash) -> Result<(), EngineError> {
+        match self {
+            Self::Memory(sessions) => sessions.forget(token),
+        }
+        Ok(())
+    }
+
+    /// Buries a session under all its hashes and tells every node.
+    pub async fn revoke(&self, session: SessionId, tokens: &[TokenHash]) -> Result<(), EngineError> {
+        match self {
+            Self::Memory(sessions) => sessions.revoke(session, tokens),
+        }
+        Ok(())
+    }
+
+    /// Makes a ticket redeemable once.
+    pub async fn issue_ticket(&self, ticket: &TokenHash, identity: &Identity) -> Result<(), EngineError> {
+        match self {
+            Self::Memory(sessions) => sessions.issue_ticket(ticket, identity),
+        }
+        Ok(())
+    }
+
+    /// Redeems a ticket: the first caller gets the identity, everybody else `None`.
+    pub async fn redeem_ticket(&self, ticket: &TokenHash) -> Result<Option<Identity>, EngineError> {
+        match self {
+            Self::Memory(sessions) => Ok(sessions.redeem_ticket(ticket)),
+        }
+    }
+}
