@@ -28,6 +28,7 @@ pub(super) struct Given {
 
 impl Source {
     /// `pitchey.toml` in the working folder, this process's environment, and these flags (without the program's name).
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     pub fn process(args: impl IntoIterator<Item = String>) -> Self {
         let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
         Self { folder: Some(".".into()), env, args: args.into_iter().collect() }
