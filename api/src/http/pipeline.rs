@@ -1,0 +1,200 @@
+//! What every request goes through, in this order, and what every answer leaves with.
+//!
+//! ```text
+//! id ─▶ route ─▶ csrf ─▶ address limit ─▶ identity ─▶ user limit ─▶ body ─▶ handler ─▶ render ─▶ headers ─▶ log
+//!                └── a refusal anywhere goes straight to render, so that it looks like every other answer ──┘
+//! ```
+//!
+//! A handler that changes something runs in a task of its own: a client that hangs up, or a deadline, ends the waiting
+//! but never cuts a transaction in half (R-024). A panic ends the request, not the process (R-205).
+
+use super::{
+    ApiError, Body, Ctx, Outcome, Params, Reply, RequestId, client, cors, csrf, empty,
+    error::chain,
+    headers,
+    problem::{self, Scene},
+    request_id,
+    response::Asked,
+};
+use crate::{
+    app::App,
+    router::{Access, Action, Endpoint, Found},
+};
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http_body::Body as _;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use std::{net::SocketAddr, panic::AssertUnwindSafe};
+use tokio::time::timeout;
+
+/// The request's side of the conversation, kept until its answer is complete.
+struct Heard {
+    id: RequestId,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    /// Headers the pipeline itself adds to the answer, whatever the handler says.
+    extra: HeaderMap,
+    user: Option<String>,
+}
+
+/// Answers one request. Never fails: what goes wrong is an answer too.
+pub async fn handle(app: App, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
+    let under_way = app.metrics.request();
+    let mut heard = Heard {
+        id: RequestId::of(request.headers()),
+        method: request.method().clone(),
+        uri: request.uri().clone(),
+        headers: request.headers().clone(),
+        extra: HeaderMap::new(),
+        user: None,
+    };
+    let found = app.router.find(&heard.method, heard.uri.path());
+    let template = found.template();
+    let outcome = AssertUnwindSafe(answer(&app, peer, found, request, &mut heard)).catch_unwind().await;
+    let outcome = outcome.unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
+    let code = outcome.as_ref().err().map(ApiError::code);
+    let mut response = render(&app, &heard, outcome);
+    finish(&app, &heard, &mut response);
+    let (status, elapsed) = (response.status(), under_way.elapsed());
+    tracing::info!(
+        request_id = heard.id.as_str(),
+        method = %heard.method,
+        route = template,
+        status = status.as_u16(),
+        duration_ms = elapsed.as_millis(),
+        user_id = heard.user,
+        code,
+        "request"
+    );
+    under_way.finish(heard.method.as_str(), template, status.as_u16());
+    response
+}
+
+async fn answer(
+    app: &App,
+    peer: SocketAddr,
+    found: Found<'_>,
+    request: Request<Incoming>,
+    heard: &mut Heard,
+) -> Outcome {
+    match found {
+        Found::Endpoint { endpoint, params, .. } => serve(app, peer, endpoint, params, request, heard).await,
+        Found::WrongMethod { allow, .. } if heard.method == Method::OPTIONS => {
+            Ok(Reply::no_content().header(header::ALLOW, allow.to_str().unwrap_or_default()))
+        }
+        Found::WrongMethod { allow, .. } => Err(ApiError::MethodNotAllowed(allow.clone())),
+        Found::Slash(path) => {
+            let query = heard.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+            let mut moved = Response::new(empty());
+            *moved.status_mut() = StatusCode::PERMANENT_REDIRECT;
+            Ok(Reply::raw(moved).header(header::LOCATION, &format!("{path}{query}")))
+        }
+        Found::Nothing => Err(ApiError::NotFound("Address")),
+    }
+}
+
+async fn serve(
+    app: &App,
+    peer: SocketAddr,
+    endpoint: &Endpoint,
+    params: Params,
+    request: Request<Incoming>,
+    heard: &mut Heard,
+) -> Outcome {
+    let http = &app.config.http;
+    let ip = client::address(peer.ip(), &heard.headers, http.trusted_proxies);
+    if !csrf::allows(&heard.method, &heard.headers, http) {
+        return Err(ApiError::forbidden("Requests from this origin are not allowed"));
+    }
+    let Action::Handler(handler) = &endpoint.action else {
+        return Err(ApiError::NotFound("Address"));
+    };
+    if matches!(endpoint.access, Access::Session | Access::ReadOnlySession) {
+        return Err(ApiError::unauthorized());
+    }
+    let changes = !heard.method.is_safe();
+    let (head, body) = request.into_parts();
+    let body = if changes { collect(app, &head.headers, body).await? } else { Bytes::new() };
+    let ctx = Ctx { app: app.clone(), head, params, identity: None, presented: None, ip, id: heard.id.clone(), body };
+    let work = handler(ctx);
+    if !changes {
+        return timeout(http.request_timeout, work).await.unwrap_or(Err(ApiError::Timeout));
+    }
+    let task = app.lifecycle.tracker().spawn(work);
+    match timeout(http.request_timeout, task).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(failure)) => match failure.try_into_panic() {
+            Ok(panic) => Err(panicked(panic.as_ref())),
+            Err(cancelled) => Err(ApiError::unavailable(cancelled)),
+        },
+        Err(_) => Err(ApiError::Timeout),
+    }
+}
+
+/// The whole body, within its limit and its deadline.
+async fn collect(app: &App, headers: &HeaderMap, body: Incoming) -> Result<Bytes, ApiError> {
+    let limit = app.config.http.max_body_bytes;
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limit as u64) || body.size_hint().lower() > limit as u64 {
+        return Err(ApiError::PayloadTooLarge { limit });
+    }
+    match timeout(app.config.http.body_timeout, Limited::new(body, limit).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::PayloadTooLarge { limit }),
+        Ok(Err(_)) => Err(ApiError::bad_request("The body was cut off")),
+        Err(_) => Err(ApiError::BodyTimeout),
+    }
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> ApiError {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    ApiError::internal(format!("a handler panicked: {}", text.unwrap_or("without a message")))
+}
+
+fn render(app: &App, heard: &Heard, outcome: Outcome) -> Response<Body> {
+    let error = match outcome {
+        Ok(reply) => {
+            return reply.render(&Asked { headers: &heard.headers, uri: &heard.uri }, &heard.id, app.clock.now());
+        }
+        Err(error) => error,
+    };
+    if let Some(cause) = error.cause() {
+        // The one place where a failure is logged; the client gets the id to quote.
+        let (request_id, code) = (heard.id.as_str(), error.code());
+        tracing::error!(request_id, code, method = %heard.method, path = heard.uri.path(), error = chain(cause), "failed");
+    }
+    app.metrics.error(error.code());
+    let scene = Scene {
+        request: &heard.headers,
+        path: heard.uri.path(),
+        id: &heard.id,
+        now: app.clock.now(),
+        candid: app.config.environment.is_development(),
+    };
+    problem::render(&error, &scene)
+}
+
+/// What every answer leaves with.
+fn finish(app: &App, heard: &Heard, response: &mut Response<Body>) {
+    if heard.method == Method::HEAD {
+        let length = response.body().size_hint().exact();
+        *response.body_mut() = empty();
+        if let Some(length) = length {
+            response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
+    }
+    let is_api = heard.uri.path().starts_with("/api/");
+    let headers = response.headers_mut();
+    headers.extend(heard.extra.clone());
+    headers.insert(request_id::NAME, heard.id.header());
+    headers::secure(headers, !app.config.environment.is_development());
+    if is_api {
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-store"));
+        let preflight = cors::is_preflight(&heard.method, &heard.headers);
+        let methods = preflight.then(|| app.router.allow(heard.uri.path())).flatten();
+        cors::write(&app.config.http, &heard.headers, methods, headers);
+    }
+}

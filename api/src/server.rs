@@ -1,0 +1,175 @@
+//! The accept loop and the life of one HTTP connection.
+//!
+//! A *listener* accepts, holds the permits and backs off; a *connection* is one tracked task. Everything a slow or
+//! hostile peer could stretch has a bound: the first byte, every head, header size, streams, resets. The end is soft
+//! (finish what runs, take nothing new), then hard (drop).
+
+use crate::{app::App, http};
+use ::http::{Request, Response};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::sleep,
+};
+use tower::{ServiceBuilder, util::BoxCloneSyncService};
+use tower_http::compression::{CompressionBody, CompressionLayer};
+
+/// Connections the kernel keeps for us while we are busy; beyond it clients retry their SYN.
+const BACKLOG: u32 = 4_096;
+/// HTTP connections open at once. A socket gives its place back when it is upgraded (the gateway counts its own). When
+/// all are taken, new ones wait in the backlog until one ends.
+const MAX_CONNECTIONS: usize = 8_192;
+/// The first wait after a failed accept; doubled each time. "Too many open files" must not become a hot loop.
+const BACK_OFF: Duration = Duration::from_millis(10);
+/// The longest such wait.
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(1);
+
+/// Streams one HTTP/2 client may have open.
+const MAX_STREAMS: u32 = 128;
+/// Resets one HTTP/2 client may cause before its connection is closed ("rapid reset").
+const MAX_RESETS: usize = 64;
+/// Largest head, in bytes, HTTP/1 and HTTP/2 alike.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+/// How often a silent HTTP/2 connection is asked whether it is alive, and how long it may take to say so.
+const H2_KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// Binds the public address. The listener is ready when this returns.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart must not wait for old connections in TIME_WAIT; on Linux this never lets two servers share a port.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Accepts until the soft stop. Every connection is a task of the lifecycle's tracker.
+pub async fn serve(app: App, listener: TcpListener) {
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let builder = Arc::new(connection_builder(app.config.http.header_timeout));
+    let stop = app.lifecycle.soft().clone();
+    loop {
+        let (stream, peer, permit) = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            accepted = accept(&listener, &permits) => accepted,
+        };
+        // Answers are small and latency matters more than packets.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "the peer is gone already");
+            continue;
+        }
+        app.lifecycle.tracker().spawn(connection(app.clone(), builder.clone(), stream, peer, permit));
+    }
+}
+
+/// One accepted connection with a place to be in. Does not give up: whatever fails is tried again, ever slower.
+async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+    let permit = permits.clone().acquire_owned().await.expect("the semaphore is never closed");
+    let mut wait = BACK_OFF;
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => return (stream, peer, permit),
+            Err(error) => {
+                tracing::warn!(%error, wait_ms = wait.as_millis(), "failed to accept a connection");
+                sleep(wait).await;
+                wait = (wait * 2).min(LONGEST_BACK_OFF);
+            }
+        }
+    }
+}
+
+fn connection_builder(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        // Without a timer the timeout below would silently do nothing.
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_timeout)
+        .max_buf_size(MAX_HEAD_BYTES);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_pending_accept_reset_streams(MAX_RESETS)
+        .max_local_error_reset_streams(MAX_RESETS)
+        .max_header_list_size(u32::try_from(MAX_HEAD_BYTES).expect("16 KiB fit into 32 bits"))
+        .keep_alive_interval(H2_KEEP_ALIVE)
+        .keep_alive_timeout(H2_KEEP_ALIVE);
+    builder
+}
+
+type Service = BoxCloneSyncService<Request<Incoming>, Response<http::Body>, Infallible>;
+
+/// The pipeline behind compression. Boxed, with a concrete error type: `Box<dyn Error>` within the types of a spawned
+/// future is more than rustc can prove `Send`.
+fn service(app: App, peer: SocketAddr, asked: Arc<AtomicBool>) -> Service {
+    let handler = move |request: Request<Incoming>| {
+        asked.store(true, Ordering::Relaxed);
+        let app = app.clone();
+        async move { Ok::<_, Infallible>(http::handle(app, peer, request).await) }
+    };
+    let stack = ServiceBuilder::new()
+        .map_response(|response: Response<CompressionBody<http::Body>>| {
+            response.map(|body| body.map_err(io::Error::other).boxed_unsync())
+        })
+        .layer(CompressionLayer::new())
+        .service_fn(handler);
+    BoxCloneSyncService::new(stack)
+}
+
+/// One connection, from its first byte to its last answer. The permit is given back when this ends, also by upgrade.
+async fn connection(
+    app: App,
+    builder: Arc<auto::Builder<TokioExecutor>>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    _permit: OwnedSemaphorePermit,
+) {
+    let asked = Arc::new(AtomicBool::new(false));
+    let service = service(app.clone(), peer, asked.clone());
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
+    let mut connection = std::pin::pin!(connection);
+    // hyper's own timer starts when it knows the HTTP version: a peer that sends nothing, or half a preface, needs this.
+    let mut opening = std::pin::pin!(sleep(app.config.http.header_timeout));
+    let (mut opened, mut draining) = (false, false);
+    loop {
+        tokio::select! {
+            biased;
+            () = app.lifecycle.hard().cancelled() => return,
+            outcome = connection.as_mut() => {
+                if let Err(error) = outcome {
+                    tracing::debug!(%peer, error = crate::http::error::chain(error.as_ref()), "a connection ended early");
+                }
+                return;
+            }
+            () = app.lifecycle.soft().cancelled(), if !draining => {
+                draining = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = opening.as_mut(), if !opened => {
+                opened = true;
+                if !asked.load(Ordering::Relaxed) {
+                    tracing::debug!(%peer, "a connection asked nothing in time");
+                    return;
+                }
+            }
+        }
+    }
+}
