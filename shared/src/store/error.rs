@@ -125,6 +125,7 @@ const NAMED_BY_COLUMNS: &[(&str, &str)] = &[
     ("follows.follower_id, follows.following_id", "idx_follows_unique"),
     ("nda_requests.pitch_id, nda_requests.requester_id", "idx_nda_requests_pending"),
     ("process_leases.role", "idx_process_leases_owner"),
+    ("pitch_views.pitch_id, pitch_views.viewer_id, pitch_views.day", "idx_pitch_views_daily"),
 ];
 
 /// The constraint's name as PostgreSQL would give it.

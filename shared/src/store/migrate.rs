@@ -36,6 +36,7 @@ both! {
     6 "conversations";
     7 "inbox";
     8 "operations";
+    9 "browse";
 }
 
 /// Applies what is missing, each file in its own transaction. Refuses a database that is newer, or whose applied

@@ -51,17 +51,25 @@
 mod types;
 
 mod conn;
+pub mod dashboard;
+pub mod demo;
+pub mod engagement;
 mod error;
+pub mod follows;
+pub mod genres;
 mod histogram;
 pub mod inbox;
 mod migrate;
+pub mod pitches;
 mod pool;
 mod postgres;
 pub mod sessions;
 mod sqlite;
 mod statements;
+pub mod trend;
 pub mod users;
 pub mod verifications;
+pub mod words;
 
 pub use conn::{Conn, Tx};
 pub use error::StoreError;
