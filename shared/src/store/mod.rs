@@ -66,6 +66,8 @@ mod postgres;
 pub mod sessions;
 mod sqlite;
 mod statements;
+#[cfg(feature = "testkit")]
+pub mod testing;
 pub mod trend;
 pub mod users;
 pub mod verifications;
@@ -145,9 +147,10 @@ impl Store {
             }
             Db::Sqlite { writer, .. } => {
                 let mut loan = writer.get().await?;
-                // Whatever happens, the pool opens a fresh connection afterwards.
                 loan.dirty = true;
-                migrate::apply(&mut loan.raw, migrate::SQLITE).await
+                migrate::apply(&mut loan.raw, migrate::SQLITE).await?;
+                loan.settle();
+                Ok(())
             }
         }
     }

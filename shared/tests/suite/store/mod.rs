@@ -1,0 +1,93 @@
+//! What the store promises, as sentences, on SQLite and on PostgreSQL.
+//!
+//! Every test has a database of its own and a clock that only it moves, so their order does not matter. Waiting is
+//! for an event with a deadline ([`eventually`]), never for a guessed time.
+
+mod pool;
+mod schema;
+mod work;
+
+use shared::{
+    config::PoolConfig,
+    id::UserId,
+    model::{Portal, Portals},
+    store::{Store, StoreError, Tx, testing, users},
+    testkit::TestStore,
+};
+use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
+
+/// Defines a test that runs on both databases: `sentence::sqlite` and `sentence::postgres`. After the sentence, the
+/// limits of its pool if it needs other than the usual ones.
+macro_rules! on_both {
+    ($(async fn $name:ident($kit:ident $(, $pool:expr)?) $body:block)+) => {$(
+        mod $name {
+            use super::*;
+
+            async fn promise($kit: &TestStore) $body
+
+            fn limits_of_pool() -> PoolConfig {
+                [$($pool,)? PoolConfig::default()].into_iter().next().expect("there is one")
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                promise(&TestStore::sqlite_with(limits_of_pool()).await).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                if let Some(kit) = TestStore::postgres_with(limits_of_pool()).await {
+                    promise(&kit).await;
+                }
+            }
+        }
+    )+};
+}
+use on_both;
+
+/// Waits until it is so; a few seconds are far more than anything here needs.
+async fn eventually(what: &str, mut so: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !so().await {
+        assert!(Instant::now() < deadline, "{what}: still not so");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Spawns as the platform does.
+fn spawn<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    TaskTracker::new().spawn(work)
+}
+
+/// Adds a verified creator called `name`.
+async fn insert_user(tx: &mut Tx, name: &str) -> Result<UserId, StoreError> {
+    let (id, email) = (UserId::new(), format!("{name}@example.test"));
+    let user = users::NewUser {
+        id,
+        email: &email,
+        username: name,
+        name,
+        user_type: Portal::Creator,
+        portals: Portals::of([Portal::Creator]),
+        password_hash: "not a hash, only long enough",
+        email_verified: true,
+    };
+    users::insert(tx, user).await?;
+    Ok(id)
+}
+
+/// Adds a verified creator in a unit of work of its own.
+async fn user(kit: &TestStore, name: &str) -> UserId {
+    kit.store.tx("test.user", async |tx| insert_user(tx, name).await).await.expect("a user is added")
+}
+
+async fn count_users(store: &Store) -> i64 {
+    let count = store.read("test.count", async |c| testing::number(c, "select count(*) from users").await);
+    count.await.expect("users are counted")
+}
+
+fn is_postgres(kit: &TestStore) -> bool {
+    kit.store.database() == "postgres"
+}
