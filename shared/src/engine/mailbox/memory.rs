@@ -72,6 +72,10 @@ impl MemoryMailbox {
         Appended::UpTo(head)
     }
 
+    pub(super) fn forget(&self, user: UserId) {
+        lock(&self.0.boxes).remove(user);
+    }
+
     pub(super) fn read(&self, user: UserId, after: u64, limit: usize) -> Option<Vec<MailboxEntry>> {
         let mut boxes = lock(&self.0.boxes);
         let head = boxes.by_user.get(&user)?.head;
@@ -137,11 +141,16 @@ impl Boxes {
             self.bytes += copy.charged;
         }
         while self.bytes > TOTAL_BYTES
-            && let Some((_, user)) = self.by_touch.pop_first()
+            && let Some((_, user)) = self.by_touch.first_key_value()
         {
-            if let Some(copy) = self.by_user.remove(&user) {
-                self.bytes -= copy.charged + BOX_BYTES;
-            }
+            self.remove(*user);
+        }
+    }
+
+    fn remove(&mut self, user: UserId) {
+        if let Some(copy) = self.by_user.remove(&user) {
+            self.by_touch.remove(&copy.touch);
+            self.bytes -= copy.charged + BOX_BYTES;
         }
     }
 }

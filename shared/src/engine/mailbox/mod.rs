@@ -82,6 +82,17 @@ impl Mailbox {
         }
     }
 
+    /// Makes a mailbox absent, so that it can begin anew: when the entries after its head are no longer kept anywhere,
+    /// or when its head is of another past than the store's. Device cursors stay.
+    pub async fn forget(&self, user: UserId) -> Result<(), EngineError> {
+        match self {
+            Self::Memory(mailbox) => {
+                mailbox.forget(user);
+                Ok(())
+            }
+        }
+    }
+
     /// At most `limit` entries after `after`, oldest first; `None` when the hot copy does not reach back that far or is
     /// missing.
     pub async fn read(&self, user: UserId, after: u64, limit: usize) -> Result<Option<Vec<MailboxEntry>>, EngineError> {
