@@ -1,6 +1,9 @@
 //! Plain data that the store, the operations, the REST api and the gateway agree on. No I/O, no rules.
 
 mod pitch;
+mod conversation;
+mod message;
+mod notification;
 mod portal;
 mod session;
 mod stats;
@@ -9,6 +12,9 @@ mod user;
 pub use pitch::{
     Access, Confidential, CreatorStats, Format, Pitch, PitchCard, PitchStatus, PitchText, Sort, Stage, UnknownName,
 };
+pub use conversation::Conversation;
+pub use message::Message;
+pub use notification::{NewNotification, Notification};
 pub use portal::{Portal, Portals};
 pub use session::{Identity, Session};
 pub use stats::{PoolStats, StatementStats};

@@ -10,9 +10,11 @@
 //! trimming of old rows are in `cursors.rs` and `trim.rs`.
 
 mod cursors;
+mod outgoing;
 mod trim;
 
 pub use cursors::{Ack, cursor, flush};
+pub use outgoing::{Outgoing, outgoing};
 pub use trim::{TrimLimits, Trimmed, trim};
 
 use super::{
