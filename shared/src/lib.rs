@@ -38,7 +38,11 @@ pub mod id;
 pub mod lifecycle;
 pub mod metrics;
 pub mod model;
+#[cfg(feature = "ops")]
+pub mod ops;
 pub mod protocol;
+#[cfg(feature = "ops")]
+pub mod relay;
 pub mod secret;
 #[cfg(feature = "store")]
 pub mod store;

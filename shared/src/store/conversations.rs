@@ -139,10 +139,7 @@ async fn complete(conn: &mut Conn, rows: Vec<ListedRow>) -> Result<Vec<Conversat
     Ok(rows.into_iter().map(complete).collect())
 }
 
-async fn people(
-    conn: &mut Conn,
-    ids: &[ConversationId],
-) -> Result<HashMap<ConversationId, Vec<Person>>, StoreError> {
+async fn people(conn: &mut Conn, ids: &[ConversationId]) -> Result<HashMap<ConversationId, Vec<Person>>, StoreError> {
     let rows = with_conn!(conn, |c| {
         let mut query = QueryBuilder::new(
             "select p.conversation_id, u.id, u.name, u.user_type

@@ -15,7 +15,8 @@ use std::collections::HashMap;
 /// The constraint that makes a repeat of `(sender, client id)` visible.
 pub const CLIENT_ID_TAKEN: &str = "messages_sender_id_client_id_key";
 
-const COLUMNS: &str = "select m.id, m.conversation_id, m.seq, m.sender_id, u.name as sender_name, m.body, m.created_at, m.client_id
+const COLUMNS: &str =
+    "select m.id, m.conversation_id, m.seq, m.sender_id, u.name as sender_name, m.body, m.created_at, m.client_id
      from messages m join users u on u.id = m.sender_id";
 
 /// What is about to be said.

@@ -51,11 +51,11 @@
 mod types;
 
 mod conn;
+pub mod conversations;
 pub mod dashboard;
 pub mod demo;
-pub mod engagement;
-pub mod conversations;
 pub mod devices;
+pub mod engagement;
 mod error;
 pub mod follows;
 pub mod genres;
@@ -63,8 +63,8 @@ mod histogram;
 pub mod inbox;
 pub mod messages;
 mod migrate;
-pub mod pitches;
 pub mod notifications;
+pub mod pitches;
 mod pool;
 mod postgres;
 pub mod rooms;

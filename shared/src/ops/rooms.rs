@@ -1,0 +1,112 @@
+//! Who may enter and speak in which room, and who may watch whom.
+//!
+//! | room | enter | `send` |
+//! |---|---|---|
+//! | `public:<name>` | anybody, if the name is configured | anybody signed in |
+//! | `conversation:<id>` | its participants | its participants |
+//! | `team:<id>` | its members | its members |
+//! | `pitch:<id>` | anybody signed in once it is published; its creator always | its creator: viewers listen, and talk in conversations |
+//!
+//! A room that does not exist answers like one that is closed to the asker. Answers are cached in the engine, one per
+//! room and user. A pitch has two kinds of them: "is its creator" per user, and "is published" under the user
+//! [`EVERYBODY`], so that one tombstone closes the room for all viewers when it is withdrawn.
+
+use super::{Ops, OpsError};
+use crate::{
+    engine::Membership,
+    id::{PitchId, UserId},
+    model::Identity,
+    protocol::{RoomKind, RoomName},
+    store::rooms,
+};
+use std::collections::HashSet;
+use uuid::Uuid;
+
+/// Stands for every signed-in user in the membership cache and in `Control::MembershipRevoked`. Nobody has this id.
+pub const EVERYBODY: UserId = UserId(Uuid::nil());
+
+impl Ops {
+    /// Whether this identity (`None`: an anonymous socket) may enter the room.
+    pub async fn may_join(&self, who: Option<&Identity>, room: &RoomName) -> Result<bool, OpsError> {
+        match (room.kind(), who) {
+            (RoomKind::Public, _) => Ok(self.is_public(room)),
+            (_, None) => Ok(false),
+            (RoomKind::Pitch(_), Some(who)) => {
+                Ok(self.belongs(room, EVERYBODY).await? || self.belongs(room, who.user_id).await?)
+            }
+            (_, Some(who)) => self.belongs(room, who.user_id).await,
+        }
+    }
+
+    /// Whether this identity may `send` to the room.
+    pub async fn may_publish(&self, who: &Identity, room: &RoomName) -> Result<bool, OpsError> {
+        match room.kind() {
+            RoomKind::Public => Ok(self.is_public(room)),
+            RoomKind::Pitch(_) | RoomKind::Conversation(_) | RoomKind::Team(_) => self.belongs(room, who.user_id).await,
+        }
+    }
+
+    /// Those of `users` whose presence may be watched: the asker's own, and that of people who share a conversation, a
+    /// team or a granted NDA with them. The order is kept, repeats are left out.
+    pub async fn watchable(&self, who: &Identity, users: &[UserId]) -> Result<Vec<UserId>, OpsError> {
+        let mut wanted = HashSet::new();
+        let asked: Vec<_> = users.iter().copied().filter(|user| wanted.insert(*user)).collect();
+        let others: Vec<_> = asked.iter().copied().filter(|user| *user != who.user_id).collect();
+        let mut known = HashSet::from([who.user_id]);
+        if !others.is_empty() {
+            let found = self
+                .store()
+                .read("rooms.acquaintances", async |c| rooms::acquaintances(c, who.user_id, &others).await)
+                .await?;
+            known.extend(found);
+        }
+        Ok(asked.into_iter().filter(|user| known.contains(user)).collect())
+    }
+
+    /// The pitch was just published, or was just withdrawn or deleted. To be called after the commit; withdrawing
+    /// closes its room for everybody but its creator.
+    pub async fn pitch_visibility_changed(&self, pitch: PitchId, published: bool) -> Result<(), OpsError> {
+        let room = RoomName::pitch(pitch);
+        if published {
+            self.engine().members.grant(&room, EVERYBODY).await?;
+        } else {
+            self.engine().members.revoke(&room, EVERYBODY).await?;
+        }
+        Ok(())
+    }
+
+    fn is_public(&self, room: &RoomName) -> bool {
+        room.public_name().is_some_and(|name| self.public_rooms().iter().any(|public| public == name))
+    }
+
+    /// The cache in front of the facts. An unreachable engine only costs a query.
+    async fn belongs(&self, room: &RoomName, user: UserId) -> Result<bool, OpsError> {
+        let members = &self.engine().members;
+        match members.get(room, user).await {
+            Ok(Membership::Allowed) => return Ok(true),
+            Ok(Membership::Denied) => return Ok(false),
+            Ok(Membership::Unknown) | Err(_) => {}
+        }
+        let allowed = self.belongs_in_store(room, user).await?;
+        if members.fill(room, user, allowed).await.is_err() {
+            return Ok(allowed);
+        }
+        // A revoke that came between the query and the fill has left a tombstone, and the tombstone is right.
+        Ok(match members.get(room, user).await {
+            Ok(Membership::Denied) => false,
+            Ok(Membership::Allowed | Membership::Unknown) | Err(_) => allowed,
+        })
+    }
+
+    async fn belongs_in_store(&self, room: &RoomName, user: UserId) -> Result<bool, OpsError> {
+        let kind = room.kind();
+        let answer = self.store().read("rooms.belongs", async |c| match kind {
+            RoomKind::Conversation(id) => rooms::in_conversation(c, id, user).await,
+            RoomKind::Team(id) => rooms::in_team(c, id, user).await,
+            RoomKind::Pitch(id) if user == EVERYBODY => rooms::pitch_is_published(c, id).await,
+            RoomKind::Pitch(id) => rooms::owns_pitch(c, id, user).await,
+            RoomKind::Public => Ok(false),
+        });
+        Ok(answer.await?)
+    }
+}

@@ -1,0 +1,176 @@
+//! Sessions between the store, which decides, and the engine, which answers.
+//!
+//! A session that is in the cache costs no query, and works while the database does not. One that is not is looked up
+//! together with all others that are asked for at that moment (see `batch.rs`). A revoke deletes the row, then leaves
+//! tombstones under every token of the session; a look-up that raced it finds the tombstone and says no.
+
+use super::{Ops, OpsError};
+use crate::{
+    engine::{CachedSession, EngineError},
+    id::{SessionId, UserId},
+    model::{Identity, Portal},
+    secret::{Token, TokenHash},
+    store::sessions::{self, Revoked, Rotation},
+};
+use std::time::Duration;
+
+/// No token of ours is longer; what is, is not worth hashing.
+const TOKEN_BYTES: usize = 128;
+/// How often a tombstone is tried to be left before the log is told.
+const TOMBSTONE_ATTEMPTS: u32 = 4;
+/// Wait before the second attempt; doubled after each.
+const TOMBSTONE_WAIT: Duration = Duration::from_millis(50);
+
+impl Ops {
+    /// Who presents this session token; `None` if it is unknown, expired or revoked.
+    pub async fn authenticate(&self, token: &str) -> Result<Option<Identity>, OpsError> {
+        if token.is_empty() || token.len() > TOKEN_BYTES {
+            return Ok(None);
+        }
+        let token = TokenHash::of(token);
+        match self.engine().sessions.get(&token).await {
+            Ok(CachedSession::Live(identity)) if self.is_live(&identity) => Ok(Some(identity)),
+            Ok(CachedSession::Revoked) => Ok(None),
+            // Expired in the cache: the store knows whether it was prolonged elsewhere. Engine down: ask the store too.
+            Ok(CachedSession::Live(_) | CachedSession::Unknown) | Err(_) => self.authenticate_in_store(token).await,
+        }
+    }
+
+    /// Who presents this session token or one-time ticket. A ticket is used up; the engine refuses those of sessions
+    /// that were revoked since.
+    pub async fn authenticate_socket(&self, token: &str) -> Result<Option<Identity>, OpsError> {
+        if token.is_empty() || token.len() > TOKEN_BYTES {
+            return Ok(None);
+        }
+        if let Ok(Some(identity)) = self.engine().sessions.redeem_ticket(&TokenHash::of(token)).await {
+            return Ok(Some(identity));
+        }
+        self.authenticate(token).await
+    }
+
+    /// A one-time ticket for a WebSocket of this identity, good for [`crate::engine::TICKET_TTL`].
+    pub async fn issue_ticket(&self, who: &Identity) -> Result<Token, OpsError> {
+        let ticket = Token::generate();
+        self.engine().sessions.issue_ticket(&ticket.hash(), who).await?;
+        Ok(ticket)
+    }
+
+    /// Prolongs the session if that is due (R-009: at most once in `update_age`) and its life is not used up. Returns
+    /// the identity with its new expiry if this call moved it: then the cookie is sent again.
+    pub async fn refresh_session(&self, token: TokenHash, who: &Identity) -> Result<Option<Identity>, OpsError> {
+        let (now, config) = (self.clock().now(), self.session());
+        if now.since(who.refreshed_at) < config.update_age {
+            return Ok(None);
+        }
+        let expires_at = (now + config.ttl).min(who.created_at + config.absolute_max);
+        if expires_at <= who.expires_at {
+            return Ok(None);
+        }
+        let (id, unless_since) = (who.session_id, now - config.update_age);
+        let moved = self
+            .store()
+            .tx("sessions.refresh", async |tx| sessions::refresh(tx, id, unless_since, expires_at).await)
+            .await?;
+        if !moved {
+            return Ok(None);
+        }
+        let refreshed = Identity { expires_at, refreshed_at: now, ..who.clone() };
+        // Should this fail, the cache keeps the old expiry, and asks the store when that is over.
+        let _ = self.engine().sessions.put(&token, &refreshed).await;
+        Ok(Some(refreshed))
+    }
+
+    /// Switches the active portal. The session stays; its token is replaced, and the old one works for the grace.
+    pub async fn switch_portal(
+        &self,
+        old: TokenHash,
+        who: &Identity,
+        portal: Portal,
+    ) -> Result<(Token, Identity), OpsError> {
+        if !who.portals.contains(portal) {
+            return Err(OpsError::Forbidden);
+        }
+        let (token, grace) = (Token::generate(), self.session().rotation_grace);
+        let rotation = Rotation { id: who.session_id, old, new: token.hash(), portal, grace };
+        if !self.store().tx("sessions.rotate", async |tx| sessions::rotate(tx, rotation).await).await? {
+            return Err(OpsError::Conflict("the session was changed by another request".into()));
+        }
+        let identity = Identity { portal, ..who.clone() };
+        let sessions = &self.engine().sessions;
+        // The old token's entry ends with the grace and stays in its place: a look-up that raced us cannot fill it in.
+        let ending = Identity { expires_at: self.clock().now() + grace, ..identity.clone() };
+        self.insist("end the old token", || sessions.put(&old, &ending)).await;
+        let _ = sessions.put(&token.hash(), &identity).await;
+        Ok((token, identity))
+    }
+
+    /// Ends one session of the user. False if the user has no such session.
+    pub async fn revoke_session(&self, user: UserId, session: SessionId) -> Result<bool, OpsError> {
+        let revoke = async |tx: &mut _| sessions::revoke(tx, user, session).await;
+        let revoked = self.store().tx("sessions.revoke", revoke).await?;
+        self.bury(revoked.as_slice()).await;
+        Ok(revoked.is_some())
+    }
+
+    /// Ends every session of the asker but the one that asks; returns how many.
+    pub async fn revoke_other_sessions(&self, who: &Identity) -> Result<usize, OpsError> {
+        let revoke = async |tx: &mut _| sessions::revoke_others(tx, who.user_id, who.session_id).await;
+        let revoked = self.store().tx("sessions.revoke_others", revoke).await?;
+        self.bury(&revoked).await;
+        Ok(revoked.len())
+    }
+
+    /// Ends every session of a user; returns how many.
+    pub async fn revoke_all_sessions(&self, user: UserId) -> Result<usize, OpsError> {
+        let revoke = async |tx: &mut _| sessions::revoke_all(tx, user).await;
+        let revoked = self.store().tx("sessions.revoke_all", revoke).await?;
+        self.bury(&revoked).await;
+        Ok(revoked.len())
+    }
+
+    /// Leaves tombstones for sessions whose rows are gone. For business changes that revoke in their own transaction;
+    /// to be called right after the commit.
+    pub async fn bury(&self, revoked: &[Revoked]) {
+        for session in revoked {
+            let tokens: Vec<_> = std::iter::once(session.token_hash).chain(session.previous_token_hash).collect();
+            let sessions = &self.engine().sessions;
+            self.insist("bury a session", || sessions.revoke(session.session_id, &tokens)).await;
+        }
+    }
+
+    fn is_live(&self, identity: &Identity) -> bool {
+        identity.expires_at > self.clock().now()
+    }
+
+    async fn authenticate_in_store(&self, token: TokenHash) -> Result<Option<Identity>, OpsError> {
+        let fetch = |tokens: Vec<TokenHash>| async move {
+            let read = async |c: &mut _| sessions::identities(c, &tokens).await;
+            Ok(self.store().read("sessions.identities", read).await?)
+        };
+        let Some(identity) = self.lookups().get(token, fetch).await? else { return Ok(None) };
+        let cache = &self.engine().sessions;
+        if cache.fill(&token, &identity).await.is_ok() {
+            // A revoke that came after the query has left a tombstone before the fill, and the tombstone is right.
+            if let Ok(CachedSession::Revoked) = cache.get(&token).await {
+                return Ok(None);
+            }
+        }
+        Ok(self.is_live(&identity).then_some(identity))
+    }
+
+    /// What the cache must hear, because it would be wrong for up to an hour otherwise.
+    async fn insist<F>(&self, what: &'static str, tell: impl Fn() -> F)
+    where
+        F: Future<Output = Result<(), EngineError>>,
+    {
+        let mut wait = TOMBSTONE_WAIT;
+        for attempt in 1..=TOMBSTONE_ATTEMPTS {
+            match tell().await {
+                Ok(()) => return,
+                Err(error) if attempt == TOMBSTONE_ATTEMPTS => tracing::error!(%error, "failed to {what}"),
+                Err(_) => tokio::time::sleep(wait).await,
+            }
+            wait *= 2;
+        }
+    }
+}

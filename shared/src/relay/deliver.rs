@@ -1,0 +1,124 @@
+//! Out: from committed rows to the mailbox, per user in order and without gaps.
+//!
+//! The mailbox takes exactly the entry after its head. What it has already is skipped there; if it is behind what we
+//! bring (it lost entries, with the engine or part of it), it says where it stands and we go back to that point.
+
+use super::Relay;
+use crate::{
+    engine::{Appended, MailboxEntry},
+    id::UserId,
+    ops::{self, OpsError, PAGE_BYTES, PAGE_ENTRIES},
+    store::{
+        StoreError,
+        inbox::{self, Outgoing},
+    },
+};
+
+/// Rows in one query, of however many users.
+const BATCH: u32 = 256;
+/// Steps back within one hand-over; more than two mean that somebody else keeps emptying the mailbox.
+const STEPS_BACK: u32 = 8;
+
+impl Relay {
+    /// Hands over everything that is pending; returns how many entries. Bounded in memory by one batch.
+    pub async fn deliver(&self) -> Result<usize, OpsError> {
+        let mut total = 0;
+        loop {
+            let delivered = self.pass().await?;
+            if delivered == 0 {
+                return Ok(total);
+            }
+            total += delivered;
+        }
+    }
+
+    /// Once through all pending inboxes, in the order of their users.
+    async fn pass(&self) -> Result<usize, OpsError> {
+        let (mut after, mut delivered) = (None, 0);
+        loop {
+            let rows = self.store.read("relay.outgoing", async |c| inbox::outgoing(c, after, BATCH).await).await?;
+            let Some(last) = rows.last() else { return Ok(delivered) };
+            let more = rows.len() == BATCH as usize;
+            after = Some(last.user_id);
+            let mut positions = Vec::new();
+            let mut outcome = Ok(());
+            for of_one_user in rows.chunk_by(|a, b| a.user_id == b.user_id) {
+                match self.hand_over(of_one_user).await {
+                    Ok(position) => positions.push(position),
+                    Err(error) => {
+                        outcome = Err(error);
+                        break;
+                    }
+                }
+            }
+            // What was handed over is marked, also if the next one failed.
+            if !positions.is_empty() {
+                let mark = async |tx: &mut _| inbox::mark_relayed(tx, &positions).await;
+                self.store.tx("relay.mark", mark).await?;
+                delivered += rows.len();
+            }
+            outcome?;
+            if !more {
+                return Ok(delivered);
+            }
+        }
+    }
+
+    /// Hands over one user's rows, and says up to where the mailbox has them.
+    async fn hand_over(&self, rows: &[Outgoing]) -> Result<(UserId, u64), OpsError> {
+        let (user, last) = rows.last().map(|row| (row.user_id, row.entry.seq)).expect("chunks are not empty");
+        let entries: Vec<_> = rows.iter().map(|row| ops::frame(&row.entry)).collect();
+        let up_to = match self.engine.mailbox.append(user, &entries).await? {
+            Appended::UpTo(head) if head <= last => head,
+            Appended::UpTo(head) => self.check_ahead(user, head, &entries).await?,
+            Appended::Gap { head } => self.go_back(user, head, last).await?,
+        };
+        let now = self.store.clock().now();
+        for row in rows {
+            self.metrics.relayed(now.since(row.entry.created_at));
+        }
+        Ok((user, up_to.min(last)))
+    }
+
+    /// The mailbox was behind: from its head on, read again and hand over, up to `last`.
+    async fn go_back(&self, user: UserId, mut head: u64, last: u64) -> Result<u64, OpsError> {
+        let mut steps_back = 0;
+        while head < last {
+            let entries = self.page(user, head).await?;
+            match entries.first() {
+                None => break,
+                // What it would need next was trimmed: it can never be continued, only begun anew.
+                Some(first) if first.seq > head + 1 => self.engine.mailbox.forget(user).await?,
+                Some(_) => {}
+            }
+            match self.engine.mailbox.append(user, &entries).await? {
+                Appended::UpTo(reached) => head = reached,
+                Appended::Gap { head: behind } if steps_back < STEPS_BACK => {
+                    (head, steps_back) = (behind, steps_back + 1)
+                }
+                Appended::Gap { .. } => break,
+            }
+        }
+        Ok(head)
+    }
+
+    /// The mailbox claims more than we brought. Another relay may be ahead of us; but if the store never gave out that
+    /// number (it was restored from a backup), the mailbox is of another past and begins anew.
+    async fn check_ahead(&self, user: UserId, head: u64, entries: &[MailboxEntry]) -> Result<u64, OpsError> {
+        let bounds = self.store.read("inbox.bounds", async |c| inbox::bounds(c, user).await).await?;
+        if head <= bounds.head {
+            return Ok(head);
+        }
+        tracing::warn!(%user, mailbox = head, store = bounds.head, "a mailbox was ahead of the store and was forgotten");
+        self.engine.mailbox.forget(user).await?;
+        match self.engine.mailbox.append(user, entries).await? {
+            Appended::UpTo(head) | Appended::Gap { head } => Ok(head),
+        }
+    }
+
+    async fn page(&self, user: UserId, after: u64) -> Result<Vec<MailboxEntry>, StoreError> {
+        let (limit, bytes) = (PAGE_ENTRIES as u32, PAGE_BYTES as u64);
+        let page = self.store.read("inbox.page", async |c| inbox::page(c, user, after, limit, bytes).await).await?;
+        Ok(page.iter().map(ops::frame).collect())
+    }
+}

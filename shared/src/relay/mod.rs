@@ -1,0 +1,109 @@
+//! The relay: carries committed inbox rows to the engine, and device cursors back to the store (invariant 3).
+//!
+//! ```text
+//!  business change ─commit─▶ inbox rows ──▶ deliver ──▶ engine.mailbox ──▶ nodes
+//!                   └ bell ─ ─ ─ ─ ─ ─ ─ ─ ─ ┘
+//!  nodes ── ack ──▶ engine.mailbox ──▶ cursors ──▶ inbox_cursors ──▶ trimming
+//! ```
+//!
+//! Every api runs one. They need no agreement: the mailbox takes an entry once, however many relays bring it, and both
+//! marks only grow. What is lost by a crash at any point is time: the rows are the outbox, and whoever starts next
+//! goes on where `inbox_head.relayed` stands. The bell only makes it quick; the poll is the guarantee.
+//!
+//! It deliberately has no leases. With several relays an entry may be read more than once, which costs a query, and the
+//! one that comes second finds nothing to do.
+
+mod cursors;
+mod deliver;
+mod health;
+
+use crate::{engine::Engine, lifecycle::Lifecycle, metrics::Metrics, ops::OpsError, store::Store};
+use health::Health;
+use std::time::Duration;
+
+/// How long an entry waits at most for a relay that did not hear the bell.
+pub const POLL: Duration = Duration::from_millis(250);
+/// How often acks go to the store; losing what came since only delivers the same positions again.
+pub const FLUSH: Duration = Duration::from_secs(1);
+/// How often old entries are removed.
+const TRIM: Duration = Duration::from_secs(10 * 60);
+
+/// Carries inbox entries out and cursors back.
+#[derive(Clone, Debug)]
+pub struct Relay {
+    store: Store,
+    engine: Engine,
+    metrics: Metrics,
+}
+
+impl Relay {
+    /// A relay between this store and this engine.
+    pub fn new(store: Store, engine: Engine, metrics: Metrics) -> Self {
+        Self { store, engine, metrics }
+    }
+
+    /// Runs until the soft stop; then delivers and flushes what is there, once, and ends. To be spawned on the
+    /// lifecycle's tracker; the hard stop drops it, which loses nothing.
+    pub async fn run(self, lifecycle: Lifecycle) {
+        let work = async { tokio::join!(self.keep_delivering(&lifecycle), self.keep_cursors(&lifecycle)) };
+        tokio::select! {
+            biased;
+            () = lifecycle.hard().cancelled() => {}
+            _ = work => {}
+        }
+    }
+
+    async fn keep_delivering(&self, lifecycle: &Lifecycle) {
+        // A listener of our own: a ring that another relay hears must wake us too.
+        let bell = self.engine.bell.clone();
+        let mut health = Health::new("delivery of inbox entries");
+        loop {
+            let stopping = lifecycle.stopping();
+            let outcome = self.deliver().await;
+            if outcome.is_err() {
+                self.metrics.relay_failed();
+            }
+            let back_off = health.note(outcome.map(drop));
+            if stopping {
+                return;
+            }
+            let wait = async {
+                match back_off {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => drop(tokio::time::timeout(POLL, bell.wait()).await),
+                }
+            };
+            tokio::select! {
+                biased;
+                () = lifecycle.soft().cancelled() => {}
+                () = wait => {}
+            }
+        }
+    }
+
+    async fn keep_cursors(&self, lifecycle: &Lifecycle) {
+        let mut health = Health::new("writing device cursors");
+        let mut last_trim = tokio::time::Instant::now();
+        loop {
+            let stopping = lifecycle.stopping();
+            let back_off = health.note(self.house_keeping(&mut last_trim, stopping).await);
+            if stopping {
+                return;
+            }
+            tokio::select! {
+                biased;
+                () = lifecycle.soft().cancelled() => {}
+                () = tokio::time::sleep(back_off.unwrap_or(FLUSH)) => {}
+            }
+        }
+    }
+
+    async fn house_keeping(&self, last_trim: &mut tokio::time::Instant, stopping: bool) -> Result<(), OpsError> {
+        self.flush_acks().await?;
+        if !stopping && last_trim.elapsed() >= TRIM {
+            self.trim().await?;
+            *last_trim = tokio::time::Instant::now();
+        }
+        Ok(())
+    }
+}
