@@ -1,1 +1,186 @@
-//! Being laid out.
+//! Pitchey's WebSocket gateway: connections, heartbeats, presence, fan-out, resume.
+//!
+//! # The life of a connection
+//!
+//! ```text
+//!  GET /ws ─▶ handshake ─▶ Connection (one task) ─▶ hello ─▶ auth | cookie ─▶ ready ─▶ … ─▶ bye, close
+//!              limits,       owns the socket         ▲                          │
+//!              origin,                               │                          ▼
+//!              cookie          registry, presence ───┴── standing        hub: topics, logs
+//!                                                                               ▲
+//!                       engine (other nodes, relay) ──▶ pump: batches, encoded ─┘
+//! ```
+//!
+//! * An event arrives at the node once ([`pump`]), is encoded once into its topic's log ([`log`]), and every connection
+//!   in the topic is woken; each reads the log through its own cursor and writes what is new in one system call.
+//! * Nothing is queued per connection but flags and a few ephemeral frames; a slow reader costs its cursor.
+//! * The gateway knows no business rule: who may enter where, and what a message is, is asked of `shared::ops`.
+//!
+//! Who closes slow clients? `connection/outbound.rs`. Who notices the silent ones? `heartbeat.rs`. Who answers a
+//! command? `connection/inbound.rs` judges, `connection/jobs.rs` carries out. Who decides what a client may do next?
+//! `session.rs`, without a socket.
+
+mod bucket;
+mod connection;
+mod drain;
+mod frame;
+mod handshake;
+mod heartbeat;
+mod hub;
+mod keeper;
+mod listener;
+mod log;
+mod node;
+mod pump;
+mod registry;
+mod session;
+mod slots;
+mod standing;
+mod topic;
+
+pub use drain::DRAIN_DEADLINE;
+
+use bytes::Bytes;
+use connection::{Connection, Start, Stream, outbox::Outbox};
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::{body::Incoming, upgrade::OnUpgrade};
+use node::Node;
+use shared::{
+    config::{GatewayConfig, HttpConfig},
+    engine::EngineError,
+    lifecycle::Lifecycle,
+    metrics::Metrics,
+    ops::Ops,
+};
+use standing::Open;
+use std::{net::IpAddr, sync::Arc};
+
+/// One gateway. A cheap clone: every clone is the same node.
+#[derive(Clone)]
+pub struct Gateway(Arc<Node>);
+
+/// What a gateway is made of.
+pub struct Parts {
+    /// Heartbeats and limits.
+    pub config: GatewayConfig,
+    /// Whose pages may open a socket.
+    pub http: HttpConfig,
+    /// The session cookie's name.
+    pub cookie: String,
+    /// Rules, store, engine, clock.
+    pub ops: Ops,
+    /// Where it counts.
+    pub metrics: Metrics,
+    /// When it ends.
+    pub lifecycle: Lifecycle,
+}
+
+impl Gateway {
+    /// Attaches to the engine and starts the node's tasks on the lifecycle's tracker.
+    pub async fn start(parts: Parts) -> Result<Self, EngineError> {
+        let Parts { config, http, cookie, ops, metrics, lifecycle } = parts;
+        let broker = ops.engine().broker.clone();
+        let attachment = broker.attach().await?;
+        let hub = Arc::new(hub::Hub::new(broker, attachment.node));
+        let node = Arc::new(Node::new(config, cookie, http, ops, hub, metrics, lifecycle));
+        let tracker = node.lifecycle.tracker();
+        tracker.spawn(pump::run(Arc::clone(&node), attachment.deliveries));
+        tracker.spawn(heartbeat::run(Arc::clone(&node)));
+        tracker.spawn(keeper::run(Arc::clone(&node)));
+        tracker.spawn(drain::run(Arc::clone(&node)));
+        Ok(Self(node))
+    }
+
+    /// Answers an upgrade request from `address` and runs the connection on the tracker. The connection's stream is
+    /// taken from the request, so it must come from hyper with upgrades enabled.
+    pub async fn upgrade(&self, mut request: Request<Incoming>, address: IpAddr) -> Response<Full<Bytes>> {
+        let node = &self.0;
+        match self.try_upgrade(&mut request, address).await {
+            Ok(response) => response,
+            Err(refused) => {
+                node.metrics.refused(refused.label());
+                refused.response()
+            }
+        }
+    }
+
+    async fn try_upgrade(
+        &self,
+        request: &mut Request<Incoming>,
+        address: IpAddr,
+    ) -> Result<Response<Full<Bytes>>, handshake::Refused> {
+        let node = &self.0;
+        let response = handshake::accept(request)?;
+        let admitted = Admitted { node, key: Some(handshake::admit(node, address)?) };
+        let greeting = handshake::greet(node, request).await?;
+        let upgrade = hyper::upgrade::on(request);
+        let deadline = if node.config.allow_anonymous { u32::MAX } else { node.deadline(node.config.auth_timeout) };
+        let outbox = Arc::new(Outbox::new(node.connection_number(), node.now_second(), deadline));
+        let open = Open::new(node, &outbox, admitted.keep());
+        node.lifecycle.tracker().spawn(adopt(Arc::clone(node), outbox, open, upgrade, greeting));
+        Ok(response)
+    }
+
+    /// How many sockets are open.
+    pub fn connections(&self) -> usize {
+        self.0.registry.len()
+    }
+
+    /// How many topics the node follows.
+    pub fn topics(&self) -> usize {
+        self.0.hub.len()
+    }
+
+    /// Whether nothing of any connection is left; topics are given up within a second of that.
+    pub fn is_empty(&self) -> bool {
+        self.0.registry.is_empty()
+    }
+
+    /// Serves `/ws` and `/health/*` on a listener of its own until the soft stop.
+    pub async fn serve(&self, listener: tokio::net::TcpListener) -> std::io::Result<()> {
+        listener::serve(self.clone(), listener).await
+    }
+
+    pub(crate) fn node(&self) -> &Arc<Node> {
+        &self.0
+    }
+}
+
+/// An address that was counted: released again unless a connection takes it over.
+struct Admitted<'a> {
+    node: &'a Node,
+    key: Option<IpAddr>,
+}
+
+impl Admitted<'_> {
+    fn keep(mut self) -> IpAddr {
+        self.key.take().expect("taken once")
+    }
+}
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key.take() {
+            self.node.registry.release_address(key);
+        }
+    }
+}
+
+/// Waits for the upgrade and becomes the connection.
+async fn adopt(node: Arc<Node>, outbox: Arc<Outbox>, open: Open, upgrade: OnUpgrade, greeting: handshake::Greeting) {
+    let upgraded = match tokio::time::timeout(node.config.handshake_timeout, upgrade).await {
+        Ok(Ok(upgraded)) => upgraded,
+        Ok(Err(problem)) => return tracing::debug!(%problem, "failed to upgrade"),
+        Err(_) => return tracing::debug!("the upgrade took too long"),
+    };
+    let (stream, early) = Stream::from_upgraded(upgraded);
+    let handshake::Greeting { identity, device, refused } = greeting;
+    let hard = node.lifecycle.hard().clone();
+    let connection = Connection::new(node, outbox, open, stream, Start { identity, device, refused, early });
+    tokio::select! {
+        biased;
+        () = hard.cancelled() => {}
+        () = connection.run() => {}
+    }
+}

@@ -1,0 +1,213 @@
+//! The half of a connection that everyone else may touch.
+//!
+//! One task owns the socket; whoever wants something of it leaves a note here and wakes it. Nothing waits and nothing
+//! grows without bound:
+//!
+//! * room and inbox frames are not queued at all: the connection reads them from the topics' logs, a wake is enough;
+//! * ephemeral frames have one slot per key, the latest wins; beyond [`EPHEMERAL_SLOTS`] the oldest is dropped;
+//! * requests (close, ping, leave a room) are flags and a list no longer than the rooms the connection is in.
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use shared::{
+    id::UserId,
+    protocol::{CloseReason, RoomName},
+};
+use std::{
+    sync::{
+        Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering},
+    },
+    task::Waker,
+};
+
+/// Ephemeral frames that may wait. Typing and presence are worthless when old, so dropping the oldest loses nothing.
+pub(crate) const EPHEMERAL_SLOTS: usize = 64;
+
+/// What an ephemeral frame is about: a newer one of the same key replaces it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum EphemeralKey {
+    Typing(RoomName, UserId),
+    Presence(UserId),
+}
+
+/// A request to close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CloseRequest {
+    pub(crate) reason: CloseReason,
+    /// Sent with `bye`: when the client should come back.
+    pub(crate) retry_after_ms: u64,
+}
+
+/// What was left for the connection since it last looked.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    pub(crate) ephemeral: Vec<(EphemeralKey, Bytes)>,
+    pub(crate) close: Option<CloseRequest>,
+    pub(crate) ping: bool,
+    pub(crate) revoked_rooms: Vec<RoomName>,
+}
+
+impl Notes {
+    fn is_empty(&self) -> bool {
+        self.ephemeral.is_empty() && self.close.is_none() && !self.ping && self.revoked_rooms.is_empty()
+    }
+}
+
+/// The shared half of a connection.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    /// Unique on this node.
+    pub(crate) number: u64,
+    waker: AtomicWaker,
+    /// Set from the first wake to the connection's next turn, so that a thousand frames cost one wake.
+    woken: AtomicBool,
+    /// Set when `notes` holds something: an ordinary turn takes no lock.
+    noted: AtomicBool,
+    notes: Mutex<Notes>,
+    /// Who the connection acts for, once known.
+    user: OnceLock<UserId>,
+    /// Whether the user is away, as far as this connection goes.
+    pub(crate) away: AtomicBool,
+    /// The node's second in which the connection last heard from the client.
+    pub(crate) heard_at: AtomicU32,
+    /// The node's second since which the socket takes nothing; 0 while it does.
+    pub(crate) stalled_since: AtomicU32,
+    /// The node's second by which the connection must be authenticated; `u32::MAX` when it is, or need not be.
+    pub(crate) authenticate_by: AtomicU32,
+    /// When the session ends, in microseconds since 1970; `i64::MAX` without a session.
+    pub(crate) expires_at: AtomicI64,
+}
+
+impl Outbox {
+    pub(crate) fn new(number: u64, now: u32, authenticate_by: u32) -> Self {
+        Self {
+            number,
+            waker: AtomicWaker::new(),
+            woken: AtomicBool::new(false),
+            noted: AtomicBool::new(false),
+            notes: Mutex::default(),
+            user: OnceLock::new(),
+            away: AtomicBool::new(false),
+            heard_at: AtomicU32::new(now),
+            stalled_since: AtomicU32::new(0),
+            authenticate_by: AtomicU32::new(authenticate_by),
+            expires_at: AtomicI64::new(i64::MAX),
+        }
+    }
+
+    /// Who the connection acts for.
+    pub(crate) fn user(&self) -> Option<UserId> {
+        self.user.get().copied()
+    }
+
+    /// The connection proved who it is; the first word stands.
+    pub(crate) fn acts_for(&self, user: UserId) {
+        self.user.get_or_init(|| user);
+    }
+
+    /// A topic has something new.
+    pub(crate) fn wake(&self) {
+        if !self.woken.swap(true, Ordering::AcqRel) {
+            self.waker.wake();
+        }
+    }
+
+    /// Leaves an ephemeral frame; returns false when an older one had to go for it.
+    pub(crate) fn push_ephemeral(&self, key: EphemeralKey, frame: Bytes) -> bool {
+        let mut kept_all = true;
+        self.note(|notes| {
+            if let Some(slot) = notes.ephemeral.iter_mut().find(|(other, _)| *other == key) {
+                slot.1 = frame;
+                return;
+            }
+            if notes.ephemeral.len() == EPHEMERAL_SLOTS {
+                notes.ephemeral.remove(0);
+                kept_all = false;
+            }
+            notes.ephemeral.push((key, frame));
+        });
+        kept_all
+    }
+
+    /// Asks the connection to close. The first reason stands.
+    pub(crate) fn close(&self, reason: CloseReason, retry_after_ms: u64) {
+        self.note(|notes| {
+            notes.close.get_or_insert(CloseRequest { reason, retry_after_ms });
+        });
+    }
+
+    /// Asks the connection to ping its client.
+    pub(crate) fn ping(&self) {
+        self.note(|notes| notes.ping = true);
+    }
+
+    /// Tells the connection that its user may no longer be in a room.
+    pub(crate) fn revoke_room(&self, room: &RoomName) {
+        self.note(|notes| {
+            if !notes.revoked_rooms.contains(room) {
+                notes.revoked_rooms.push(room.clone());
+            }
+        });
+    }
+
+    /// Begins a turn: what comes after this wakes again.
+    pub(crate) fn begin_turn(&self, waker: &Waker) {
+        self.waker.register(waker);
+        // A read-modify-write, not a store: either it sees the wake that came before it, and with it what was
+        // published, or that wake comes after it and wakes for real. A plain store could lose the wake.
+        self.woken.swap(false, Ordering::AcqRel);
+    }
+
+    /// Takes what was left since the last time.
+    pub(crate) fn take(&self) -> Option<Notes> {
+        if !self.noted.swap(false, Ordering::AcqRel) {
+            return None;
+        }
+        let notes = std::mem::take(&mut *self.notes.lock().unwrap_or_else(PoisonError::into_inner));
+        (!notes.is_empty()).then_some(notes)
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Notes)) {
+        change(&mut self.notes.lock().unwrap_or_else(PoisonError::into_inner));
+        self.noted.store(true, Ordering::Release);
+        self.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_latest_ephemeral_frame_of_a_key_wins() {
+        let outbox = Outbox::new(1, 0, 0);
+        let key = EphemeralKey::Presence(UserId::new());
+        outbox.push_ephemeral(key.clone(), Bytes::from_static(b"old"));
+        outbox.push_ephemeral(key.clone(), Bytes::from_static(b"new"));
+        assert_eq!(outbox.take().unwrap().ephemeral, vec![(key, Bytes::from_static(b"new"))]);
+        assert!(outbox.take().is_none());
+    }
+
+    #[test]
+    fn the_first_close_reason_stands() {
+        let outbox = Outbox::new(1, 0, 0);
+        outbox.close(CloseReason::SignedOut, 0);
+        outbox.close(CloseReason::Drain, 5);
+        assert_eq!(outbox.take().unwrap().close.unwrap().reason, CloseReason::SignedOut);
+    }
+
+    proptest! {
+        #[test]
+        fn an_outbox_never_exceeds_its_bounds(users in prop::collection::vec(0_usize..200, 0..500)) {
+            let outbox = Outbox::new(1, 0, 0);
+            let ids: Vec<UserId> = (0..200).map(|_| UserId::new()).collect();
+            for user in &users {
+                outbox.push_ephemeral(EphemeralKey::Presence(ids[*user]), Bytes::new());
+            }
+            let held = outbox.take().map_or(0, |notes| notes.ephemeral.len());
+            prop_assert!(held <= EPHEMERAL_SLOTS);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! A connection's place in a room or in its inbox, and the pages that bring it up to date.
+//!
+//! The join gate: enter the topic (registered, subscription confirmed), read the top, replay in pages, go on live from
+//! the log. The cursor is all there is to it: what the log has is pulled, what it no longer has is fetched in pages,
+//! and because pages and log are numbered alike no frame is repeated or skipped where one takes over from the other.
+
+use crate::{frame, hub::Entered, log::Cursor, node::Node, topic::Topic};
+use bytes::{Bytes, BytesMut};
+use shared::{
+    engine,
+    id::UserId,
+    protocol::{Position, RoomName},
+};
+use std::sync::Arc;
+
+/// Entries in one page of replay (the protocol's 64; the inbox also stops at 64 KiB).
+pub(super) const PAGE: usize = 64;
+
+/// A place in a topic.
+pub(super) struct Subscription {
+    entered: Entered,
+    pub(super) cursor: Cursor,
+    /// Everything up to here is replay: however long, it is no sign of a slow reader.
+    pub(super) replay_to: u64,
+}
+
+impl Subscription {
+    /// A place after `seq`; what lies up to `top` is replayed.
+    pub(super) fn new(entered: Entered, seq: u64, top: u64) -> Self {
+        let cursor = entered.topic().cursor(seq);
+        Self { entered, cursor, replay_to: top }
+    }
+
+    pub(super) fn topic(&self) -> &Arc<Topic> {
+        self.entered.topic()
+    }
+
+    /// The room, if it is one.
+    pub(super) fn room(&self) -> Option<&RoomName> {
+        match self.topic().key() {
+            engine::Topic::Room(room) => Some(room),
+            _ => None,
+        }
+    }
+}
+
+/// What a page brought.
+pub(super) struct Page {
+    /// For which topic, and from which cursor on: the subscription may have moved or gone meanwhile.
+    pub(super) topic: Arc<Topic>,
+    pub(super) from: Cursor,
+    pub(super) outcome: Outcome,
+}
+
+/// How a page ended.
+pub(super) enum Outcome {
+    /// Encoded frames up to this number.
+    Frames { frames: Bytes, last: u64 },
+    /// Nothing (left) to fetch: go on from here.
+    Nothing { at: u64 },
+    /// The gap cannot be closed: the client must reload, and goes on from the top.
+    Lost { top: Position },
+    /// The engine or the store did not answer; ask again.
+    Failed,
+}
+
+/// Fetches what follows a cursor that the log has left behind.
+pub(super) async fn fetch(node: Arc<Node>, topic: Arc<Topic>, from: Cursor) -> Page {
+    let outcome = match topic.key() {
+        engine::Topic::Room(room) => fetch_room(&node, &topic, room, from).await,
+        engine::Topic::Inbox(user) => fetch_inbox(&node, &topic, *user, from).await,
+        engine::Topic::Presence(_) => Outcome::Nothing { at: from.seq },
+    };
+    if matches!(outcome, Outcome::Failed) {
+        // A short pause, so that an engine in trouble is not asked again by every connection at once.
+        tokio::time::sleep(std::time::Duration::from_millis(100 + crate::drain::random_below(400))).await;
+    }
+    Page { topic, from, outcome }
+}
+
+async fn fetch_room(node: &Node, topic: &Topic, room: &RoomName, from: Cursor) -> Outcome {
+    let Some(at) = topic.position().map(|top| Position { seq: from.seq, ..top }) else { return Outcome::Failed };
+    match node.engine().broker.history(room, Some(at), PAGE).await {
+        Err(problem) => {
+            tracing::debug!(%problem, %room, "failed to fetch a page of history");
+            Outcome::Failed
+        }
+        Ok(history) if !history.recovered => Outcome::Lost { top: history.top },
+        Ok(history) => match history.entries.last() {
+            None => Outcome::Nothing { at: history.top.seq.max(from.seq) },
+            Some(last) => {
+                let last = last.seq;
+                let frames = encode(history.entries.iter().map(|entry| &entry.frame[..]));
+                Outcome::Frames { frames, last }
+            }
+        },
+    }
+}
+
+async fn fetch_inbox(node: &Node, topic: &Topic, user: UserId, from: Cursor) -> Outcome {
+    match node.ops.inbox_page(user, from.seq, PAGE).await {
+        Err(problem) => {
+            tracing::debug!(%problem, "failed to fetch a page of an inbox");
+            Outcome::Failed
+        }
+        Ok(entries) => match entries.last() {
+            // Trimmed meanwhile: nobody can have these entries any more.
+            None => Outcome::Nothing { at: topic.head().unwrap_or(from.seq).max(from.seq) },
+            Some(last) => {
+                let last = last.seq;
+                Outcome::Frames { frames: encode(entries.iter().map(|entry| &entry.frame[..])), last }
+            }
+        },
+    }
+}
+
+/// Text frames back to back.
+pub(super) fn encode<'a>(payloads: impl Iterator<Item = &'a [u8]>) -> Bytes {
+    let mut frames = BytesMut::new();
+    for payload in payloads {
+        frame::put_text(&mut frames, payload);
+    }
+    frames.freeze()
+}

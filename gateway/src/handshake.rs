@@ -1,0 +1,241 @@
+//! Before a socket is one: method, headers, subprotocol, origin, cookie, device, limits.
+//!
+//! What is wrong with the *request* is answered in HTTP. What is wrong with the *client* (a foreign origin, a protocol
+//! version we do not speak) is answered on the socket with `bye` and a close code, because a browser's script can read
+//! a close code but not the status of a failed upgrade, and would try again for ever.
+
+use crate::node::Node;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http_body_util::Full;
+use shared::{
+    model::Identity,
+    protocol::{
+        CloseReason, SUBPROTOCOL,
+        command::{DEVICE_RULE, is_device},
+    },
+};
+use std::{net::IpAddr, sync::atomic::Ordering};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+/// What the upgrade found out about the client.
+pub(crate) struct Greeting {
+    /// Who the cookie says the client is.
+    pub(crate) identity: Option<Identity>,
+    /// The device named in the URL.
+    pub(crate) device: Option<String>,
+    /// Close with this as soon as the socket is open.
+    pub(crate) refused: Option<CloseReason>,
+}
+
+/// Why an upgrade is refused in HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// Not an upgrade request.
+    NotWebSocket(&'static str),
+    /// Another version of RFC 6455.
+    Version,
+    /// Something in the URL.
+    BadDevice,
+    /// The node ends.
+    Draining,
+    /// The node is full, or upgrades come too fast.
+    Overloaded,
+    /// The address has too many sockets.
+    TooManyFromAddress,
+}
+
+impl Refused {
+    /// The label under which it is counted.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::NotWebSocket(_) => "not_websocket",
+            Self::Version => "version",
+            Self::BadDevice => "device",
+            Self::Draining => "draining",
+            Self::Overloaded => "overload",
+            Self::TooManyFromAddress => "limit",
+        }
+    }
+
+    /// The answer.
+    pub(crate) fn response(self) -> Response<Full<Bytes>> {
+        let (status, text) = match self {
+            Self::NotWebSocket(what) => (StatusCode::UPGRADE_REQUIRED, what),
+            Self::Version => (StatusCode::UPGRADE_REQUIRED, "Sec-WebSocket-Version must be 13"),
+            Self::BadDevice => (StatusCode::BAD_REQUEST, DEVICE_RULE),
+            Self::Draining => (StatusCode::SERVICE_UNAVAILABLE, "this node is draining"),
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "this node is full"),
+            Self::TooManyFromAddress => (StatusCode::TOO_MANY_REQUESTS, "too many sockets from this address"),
+        };
+        let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        match status {
+            StatusCode::UPGRADE_REQUIRED => {
+                headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+                headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            }
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+/// Checks the request's form (RFC 6455 §4.2.1) and returns the answer that accepts it.
+pub(crate) fn accept<B>(request: &Request<B>) -> Result<Response<Full<Bytes>>, Refused> {
+    let headers = request.headers();
+    if request.method() != Method::GET || request.version() < Version::HTTP_11 {
+        return Err(Refused::NotWebSocket("a WebSocket starts with GET and HTTP/1.1"));
+    }
+    if !has_token(headers, &header::CONNECTION, "upgrade") || !has_token(headers, &header::UPGRADE, "websocket") {
+        return Err(Refused::NotWebSocket("this address speaks WebSocket: ask for an upgrade"));
+    }
+    if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+        return Err(Refused::Version);
+    }
+    let key = headers
+        .get(header::SEC_WEBSOCKET_KEY)
+        .filter(|key| STANDARD.decode(key).is_ok_and(|bytes| bytes.len() == 16))
+        .ok_or(Refused::NotWebSocket("Sec-WebSocket-Key must be 16 bytes in base64"))?;
+
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes())).expect("base64 fits a header");
+    let answer = response.headers_mut();
+    answer.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    answer.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    answer.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    if has_token(headers, &header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL) {
+        // Only ever our own name: another entry may be a bearer token somebody smuggled in.
+        answer.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    }
+    Ok(response)
+}
+
+/// Finds out who the client is. The store is asked only when the session cache does not know.
+pub(crate) async fn greet<B>(node: &Node, request: &Request<B>) -> Result<Greeting, Refused> {
+    let headers = request.headers();
+    let device = device(request.uri().query().unwrap_or_default())?;
+    let refused = if speaks_another_version(headers) {
+        Some(CloseReason::ProtocolVersion)
+    } else if headers.get(header::ORIGIN).is_some_and(|origin| !allowed_origin(node, origin)) {
+        Some(CloseReason::ForbiddenOrigin)
+    } else {
+        None
+    };
+    let identity = match session_cookie(node, headers) {
+        // Cookies travel by themselves: without an Origin nobody vouches for the page that opened the socket.
+        Some(token) if refused.is_none() && headers.contains_key(header::ORIGIN) => {
+            node.ops.authenticate(&token).await.unwrap_or_else(|problem| {
+                // The socket opens unauthenticated; the client's `auth` frame gets a proper answer.
+                tracing::warn!(%problem, "failed to check the session of an upgrade");
+                None
+            })
+        }
+        _ => None,
+    };
+    Ok(Greeting { identity, device, refused })
+}
+
+/// Whether the node takes one more socket; on success the address is counted and must be released.
+pub(crate) fn admit(node: &Node, address: IpAddr) -> Result<IpAddr, Refused> {
+    if node.draining.load(Ordering::Acquire) || node.lifecycle.stopping() {
+        return Err(Refused::Draining);
+    }
+    if node.registry.len() >= node.config.limits.connections || !node.admit_handshake() {
+        return Err(Refused::Overloaded);
+    }
+    node.registry.admit_address(address, node.config.limits.connections_per_ip).ok_or(Refused::TooManyFromAddress)
+}
+
+fn allowed_origin(node: &Node, origin: &HeaderValue) -> bool {
+    origin.to_str().is_ok_and(|origin| node.http.allows_origin(origin))
+}
+
+fn session_cookie(node: &Node, headers: &HeaderMap) -> Option<String> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    lines
+        .flat_map(cookie::Cookie::split_parse)
+        .filter_map(Result::ok)
+        .find(|cookie| cookie.name() == node.cookie)
+        .map(|cookie| cookie.value().to_owned())
+}
+
+fn device(query: &str) -> Result<Option<String>, Refused> {
+    let Some(name) = query.split('&').find_map(|pair| pair.strip_prefix("device=")) else { return Ok(None) };
+    // A device's characters need no percent-encoding, so nothing is decoded.
+    if is_device(name) { Ok(Some(name.to_owned())) } else { Err(Refused::BadDevice) }
+}
+
+/// A client that lists versions of our protocol, but not this one. One that lists none, or only foreign names, gets
+/// this version without an echo.
+fn speaks_another_version(headers: &HeaderMap) -> bool {
+    let ours = |name: &HeaderName, prefix: &str| tokens(headers, name).any(|token| token.starts_with(prefix));
+    ours(&header::SEC_WEBSOCKET_PROTOCOL, "pitchey.")
+        && !has_token(headers, &header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL)
+}
+
+fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    headers.get_all(name).iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')).map(str::trim)
+}
+
+fn has_token(headers: &HeaderMap, name: &HeaderName, wanted: &str) -> bool {
+    tokens(headers, name).any(|token| token.eq_ignore_ascii_case(wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(change: impl FnOnce(http::request::Builder) -> http::request::Builder) -> Request<()> {
+        let builder = Request::get("/ws")
+            .header("connection", "keep-alive, Upgrade")
+            .header("upgrade", "WebSocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+        change(builder).body(()).unwrap()
+    }
+
+    #[test]
+    fn the_rfcs_own_example_is_accepted_with_the_rfcs_own_answer() {
+        let response = accept(&request(|r| r)).unwrap();
+        assert_eq!(response.status(), 101);
+        assert_eq!(response.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert!(!response.headers().contains_key("sec-websocket-protocol"));
+    }
+
+    #[test]
+    fn only_our_protocol_is_ever_echoed() {
+        let asked = request(|r| r.header("sec-websocket-protocol", "bearer.abc, pitchey.v1"));
+        assert_eq!(accept(&asked).unwrap().headers()["sec-websocket-protocol"], "pitchey.v1");
+        assert!(!speaks_another_version(asked.headers()));
+        assert!(speaks_another_version(request(|r| r.header("sec-websocket-protocol", "pitchey.v2")).headers()));
+        assert!(!speaks_another_version(request(|r| r.header("sec-websocket-protocol", "graphql-ws")).headers()));
+    }
+
+    #[test]
+    fn a_request_that_is_no_upgrade_is_told_what_is_missing() {
+        let plain = Request::get("/ws").body(()).unwrap();
+        assert_eq!(accept(&plain).unwrap_err().response().status(), 426);
+        let mut short_key = request(|r| r);
+        short_key.headers_mut().insert("sec-websocket-key", HeaderValue::from_static("c2hvcnQ="));
+        assert!(matches!(accept(&short_key), Err(Refused::NotWebSocket(_))));
+        let mut old = request(|r| r);
+        old.headers_mut().insert("sec-websocket-version", HeaderValue::from_static("8"));
+        assert_eq!(accept(&old).unwrap_err(), Refused::Version);
+    }
+
+    #[test]
+    fn a_device_comes_from_the_query_or_is_refused() {
+        assert_eq!(device("x=1&device=d_1.a-b").unwrap().as_deref(), Some("d_1.a-b"));
+        assert_eq!(device("").unwrap(), None);
+        assert_eq!(device("device="), Err(Refused::BadDevice));
+        assert_eq!(device("device=a%20b"), Err(Refused::BadDevice));
+    }
+}

@@ -1,0 +1,110 @@
+//! Liveness: who is silent, who is late, whose session ran out. One task for all connections, no timer per connection.
+//!
+//! Once a second it looks at every connection's last second of inbound bytes. That is a scan, not a timing wheel: a
+//! wheel must be touched whenever a deadline moves, which is with every frame; the scan reads three integers per
+//! connection and second instead (see `loadtest/README.md` for what 10 000 idle connections cost).
+//!
+//! If the scan itself ran late the process was stalled, and the clients' bytes may be waiting in the sockets: it then
+//! pings, but closes nobody.
+
+use crate::{connection::outbox::Outbox, node::Node};
+use shared::{clock::Timestamp, protocol::CloseReason};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+const TICK: Duration = Duration::from_secs(1);
+/// How long a socket may take nothing while something waits to be written.
+const STALL_SECONDS: u32 = 30;
+
+/// What a scan does to one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Leave,
+    Ping,
+    Close(CloseReason),
+}
+
+/// Runs until the hard stop: a draining socket still needs its deadline.
+pub(crate) async fn run(node: Arc<Node>) {
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut last = Instant::now();
+    loop {
+        tokio::select! {
+            biased;
+            () = node.lifecycle.hard().cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        if node.lifecycle.stopping() && node.registry.len() == 0 {
+            return;
+        }
+        let late = last.elapsed() > 3 * TICK;
+        last = Instant::now();
+        let second = u32::try_from(node.now_ms() / 1_000 + 1).unwrap_or(u32::MAX);
+        node.second.store(second, Ordering::Relaxed);
+        scan(&node, second, node.ops.clock().now(), late);
+    }
+}
+
+fn scan(node: &Node, second: u32, now: Timestamp, late: bool) {
+    let seconds = |duration: Duration| u32::try_from(duration.as_secs().max(1)).unwrap_or(u32::MAX);
+    let (heartbeat, dead_after) = (seconds(node.config.heartbeat), seconds(node.config.dead_after));
+    node.registry.for_each(|outbox| match judge(outbox, second, now, heartbeat, dead_after) {
+        Verdict::Leave => {}
+        Verdict::Ping => outbox.ping(),
+        Verdict::Close(CloseReason::HeartbeatTimeout) if late => outbox.ping(),
+        Verdict::Close(reason) => outbox.close(reason, 0),
+    });
+}
+
+fn judge(outbox: &Outbox, second: u32, now: Timestamp, heartbeat: u32, dead_after: u32) -> Verdict {
+    let silent = second.saturating_sub(outbox.heard_at.load(Ordering::Relaxed));
+    let stalled_since = outbox.stalled_since.load(Ordering::Relaxed);
+    if outbox.expires_at.load(Ordering::Relaxed) <= now.as_micros() {
+        Verdict::Close(CloseReason::SessionExpired)
+    } else if second >= outbox.authenticate_by.load(Ordering::Relaxed) {
+        Verdict::Close(CloseReason::AuthTimeout)
+    } else if silent >= dead_after {
+        Verdict::Close(CloseReason::HeartbeatTimeout)
+    } else if stalled_since != 0 && second.saturating_sub(stalled_since) >= STALL_SECONDS {
+        Verdict::Close(CloseReason::SlowConsumer)
+    } else if silent >= heartbeat && (silent - heartbeat).is_multiple_of(heartbeat) {
+        Verdict::Ping
+    } else {
+        Verdict::Leave
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(second: u32, change: impl FnOnce(&Outbox)) -> Verdict {
+        let outbox = Outbox::new(1, 10, u32::MAX);
+        change(&outbox);
+        judge(&outbox, second, Timestamp::from_micros(1_000), 30, 75)
+    }
+
+    #[test]
+    fn silence_is_pinged_after_a_heartbeat_and_closed_after_two_and_a_half() {
+        assert_eq!(verdict(39, |_| {}), Verdict::Leave);
+        assert_eq!(verdict(40, |_| {}), Verdict::Ping);
+        assert_eq!(verdict(41, |_| {}), Verdict::Leave);
+        assert_eq!(verdict(70, |_| {}), Verdict::Ping);
+        assert_eq!(verdict(85, |_| {}), Verdict::Close(CloseReason::HeartbeatTimeout));
+        assert_eq!(verdict(85, |outbox| outbox.heard_at.store(84, Ordering::Relaxed)), Verdict::Leave);
+    }
+
+    #[test]
+    fn a_late_login_an_ended_session_and_a_stuck_socket_are_closed_with_their_own_codes() {
+        let late = |outbox: &Outbox| outbox.authenticate_by.store(20, Ordering::Relaxed);
+        assert_eq!(verdict(20, late), Verdict::Close(CloseReason::AuthTimeout));
+        let ended = |outbox: &Outbox| outbox.expires_at.store(1_000, Ordering::Relaxed);
+        assert_eq!(verdict(11, ended), Verdict::Close(CloseReason::SessionExpired));
+        let stuck = |outbox: &Outbox| outbox.stalled_since.store(5, Ordering::Relaxed);
+        assert_eq!(verdict(35, stuck), Verdict::Close(CloseReason::SlowConsumer));
+    }
+}

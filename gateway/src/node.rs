@@ -1,0 +1,104 @@
+//! What every part of one gateway shares.
+
+use crate::{bucket::Bucket, hub::Hub, registry::Registry};
+use shared::{
+    config::{GatewayConfig, HttpConfig},
+    engine::{Engine, Incarnation},
+    lifecycle::Lifecycle,
+    metrics::Metrics,
+    ops::Ops,
+};
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// One gateway's parts.
+pub(crate) struct Node {
+    pub(crate) config: GatewayConfig,
+    /// The session cookie's name.
+    pub(crate) cookie: String,
+    /// Whose pages may open a socket.
+    pub(crate) http: HttpConfig,
+    pub(crate) ops: Ops,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) registry: Registry,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) metrics: Metrics,
+    pub(crate) lifecycle: Lifecycle,
+    started: Instant,
+    /// Seconds since the node started, moved by the heartbeat: reading it costs nothing.
+    pub(crate) second: AtomicU32,
+    /// Names connections.
+    next_connection: AtomicU64,
+    /// Upgrades a second.
+    handshakes: Mutex<Bucket>,
+    /// Set when the drain has begun: new upgrades are refused.
+    pub(crate) draining: AtomicBool,
+}
+
+impl Node {
+    pub(crate) fn new(
+        config: GatewayConfig,
+        cookie: String,
+        http: HttpConfig,
+        ops: Ops,
+        hub: Arc<Hub>,
+        metrics: Metrics,
+        lifecycle: Lifecycle,
+    ) -> Self {
+        let handshakes = config.limits.handshakes_per_second;
+        let incarnation = Incarnation { node: config.node.as_str().into(), id: uuid::Uuid::now_v7() };
+        Self {
+            config,
+            cookie,
+            http,
+            ops,
+            hub,
+            registry: Registry::default(),
+            incarnation,
+            metrics,
+            lifecycle,
+            started: Instant::now(),
+            second: AtomicU32::new(1), // 0 means "never" in the outboxes
+            next_connection: AtomicU64::new(1),
+            handshakes: Mutex::new(Bucket::new(handshakes, handshakes)),
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        self.ops.engine()
+    }
+
+    pub(crate) fn now_second(&self) -> u32 {
+        self.second.load(Ordering::Relaxed)
+    }
+
+    /// Milliseconds since the node started.
+    pub(crate) fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether one more upgrade fits into this second.
+    pub(crate) fn admit_handshake(&self) -> bool {
+        self.handshakes.lock().unwrap_or_else(PoisonError::into_inner).try_take(self.now_ms())
+    }
+
+    /// The second by which something that starts now must have happened.
+    pub(crate) fn deadline(&self, after: Duration) -> u32 {
+        self.now_second().saturating_add(u32::try_from(after.as_secs().max(1)).unwrap_or(u32::MAX))
+    }
+
+    pub(crate) fn connection_number(&self) -> u64 {
+        self.next_connection.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// What a log keeps at least: frames, bytes.
+    pub(crate) fn log_bounds(&self) -> (usize, usize) {
+        (self.config.limits.outbox_messages, self.config.limits.outbox_bytes)
+    }
+}

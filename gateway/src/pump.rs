@@ -1,0 +1,219 @@
+//! From the engine into the logs: one task per node takes what arrives, in batches, and appends it.
+//!
+//! Consecutive deliveries of one topic become one block of its log, and every topic's members are woken once per batch:
+//! under load many events cost one wake. A gap in the numbers (lost deliveries, a lagged node) is filled from the
+//! engine before anything newer is appended; that runs in a task of its own, so that one topic's gap does not hold
+//! up the others.
+
+use crate::{connection::outbox::EphemeralKey, frame, log::Append, node::Node, topic::Topic};
+use bytes::Bytes;
+use shared::{
+    engine::{Control, Deliveries, Delivery, Signal, Topic as Key},
+    id::UserId,
+    metrics::Delivery as Class,
+    ops::EVERYBODY,
+    protocol::{
+        CloseReason, Epoch, RoomName,
+        event::{Event, PresenceState},
+    },
+};
+use std::sync::{Arc, atomic::Ordering};
+
+/// Deliveries taken at once. Larger batches wake later, smaller ones wake more often.
+const BATCH: usize = 256;
+/// Entries asked of the engine at once while a gap is filled.
+const FILL_PAGE: usize = 64;
+
+/// Runs until the node ends or the engine is gone.
+pub(crate) async fn run(node: Arc<Node>, mut deliveries: Deliveries) {
+    let mut batch = Vec::with_capacity(BATCH);
+    loop {
+        let count = tokio::select! {
+            biased;
+            () = node.lifecycle.hard().cancelled() => return,
+            count = deliveries.recv_many(&mut batch, BATCH) => count,
+        };
+        if count == 0 {
+            return;
+        }
+        let mut touched = Vec::new();
+        for run in batch.chunk_by(same_topic) {
+            deliver(&node, run, &mut touched);
+        }
+        batch.clear();
+        for topic in &touched {
+            topic.wake_members();
+        }
+        node.hub.note_warm(touched.into_iter());
+    }
+}
+
+/// Whether two deliveries can become one block.
+fn same_topic(a: &Delivery, b: &Delivery) -> bool {
+    match (a, b) {
+        (Delivery::Event { room: a, pos: p, .. }, Delivery::Event { room: b, pos: q, .. }) => {
+            a == b && p.epoch == q.epoch && p.seq + 1 == q.seq
+        }
+        (Delivery::Inbox { user: a, seq: p, .. }, Delivery::Inbox { user: b, seq: q, .. }) => a == b && p + 1 == *q,
+        _ => false,
+    }
+}
+
+fn deliver(node: &Arc<Node>, run: &[Delivery], touched: &mut Vec<Arc<Topic>>) {
+    match &run[0] {
+        Delivery::Event { room, pos, .. } => {
+            append(node, &Key::Room(room.clone()), Some(pos.epoch), pos.seq, run, touched)
+        }
+        Delivery::Inbox { user, seq, .. } => append(node, &Key::Inbox(*user), None, *seq, run, touched),
+        Delivery::Signal(key, signal) => signal_members(node, key, *signal),
+        Delivery::Control(control) => obey(node, control),
+        Delivery::Lost => {
+            tracing::warn!("deliveries were lost: filling every topic from the engine");
+            for topic in node.hub.all() {
+                fill(node, &topic);
+            }
+        }
+    }
+}
+
+fn append(
+    node: &Arc<Node>,
+    key: &Key,
+    epoch: Option<Epoch>,
+    first: u64,
+    run: &[Delivery],
+    touched: &mut Vec<Arc<Topic>>,
+) {
+    let Some(topic) = node.hub.find(key) else { return };
+    if topic.filling.load(Ordering::Acquire) {
+        return; // the filler reads until it has caught up with the engine, this included
+    }
+    let frames = run.iter().map(|delivery| match delivery {
+        Delivery::Event { frame, .. } | Delivery::Inbox { frame, .. } => &frame[..],
+        _ => unreachable!("a run holds deliveries of one topic"),
+    });
+    match topic.append(epoch, first, frames, node.log_bounds()) {
+        Append::Done => {
+            let class = if epoch.is_some() { Class::Event } else { Class::Inbox };
+            node.metrics.delivered(class, run.len() as u64 * topic.member_count() as u64);
+            touched.push(topic);
+        }
+        Append::Known => {}
+        Append::Gap | Append::OtherEpoch => fill(node, &topic),
+    }
+}
+
+fn signal_members(node: &Node, key: &Key, signal: Signal) {
+    let Some(topic) = node.hub.find(key) else { return };
+    let (slot, frame) = match (key, signal) {
+        (Key::Room(room), Signal::Typing { user, ttl_ms }) => typing(room, user, ttl_ms),
+        (_, Signal::Presence(state)) => presence(state),
+        _ => return,
+    };
+    // Nobody needs to be told that they are typing.
+    let not_to = if let Signal::Typing { user, .. } = signal { Some(user) } else { None };
+    push_ephemeral(node, &topic, &slot, &frame, not_to);
+}
+
+fn push_ephemeral(node: &Node, topic: &Topic, slot: &EphemeralKey, frame: &Bytes, not_to: Option<UserId>) {
+    let (sent, dropped) = topic.push_ephemeral(slot, frame, not_to);
+    node.metrics.delivered(Class::Ephemeral, sent as u64);
+    node.metrics.ephemeral_dropped(dropped as u64);
+}
+
+fn typing(room: &RoomName, user: UserId, ttl: u64) -> (EphemeralKey, Bytes) {
+    let text = Event::Typing { room, user, ttl }.encode();
+    (EphemeralKey::Typing(room.clone(), user), frame::text(&text))
+}
+
+/// A presence frame and its slot.
+pub(crate) fn presence(state: PresenceState) -> (EphemeralKey, Bytes) {
+    (EphemeralKey::Presence(state.user), frame::text(&Event::Presence(state).encode()))
+}
+
+fn obey(node: &Node, control: &Control) {
+    match control {
+        Control::SessionRevoked(session) => {
+            node.registry.of_session(*session, |outbox| outbox.close(CloseReason::SignedOut, 0));
+        }
+        Control::UserRevoked(user) => node.registry.of_user(*user, |outbox| outbox.close(CloseReason::SignedOut, 0)),
+        Control::Disconnect(user) => node.registry.of_user(*user, |outbox| outbox.close(CloseReason::Disconnected, 0)),
+        Control::MembershipRevoked(room, user) if *user == EVERYBODY => {
+            // Withdrawn altogether. Its creator is put out too, and may enter again.
+            if let Some(topic) = node.hub.find(&Key::Room(room.clone())) {
+                topic.revoke_members(room);
+            }
+        }
+        Control::MembershipRevoked(room, user) => node.registry.of_user(*user, |outbox| outbox.revoke_room(room)),
+    }
+}
+
+/// Fills a topic from the engine in a task of its own, unless one is at it already.
+fn fill(node: &Arc<Node>, topic: &Arc<Topic>) {
+    if topic.head().is_none() || topic.filling.swap(true, Ordering::AcqRel) {
+        return; // nobody has read the top yet: whoever enters does; or somebody is filling
+    }
+    let (node, topic) = (Arc::clone(node), Arc::clone(topic));
+    node.lifecycle.tracker().clone().spawn(async move {
+        if let Err(problem) = fill_until_caught_up(&node, &topic).await {
+            tracing::warn!(%problem, topic = ?topic.key(), "failed to fill a gap; the next delivery tries again");
+        }
+        topic.filling.store(false, Ordering::Release);
+    });
+}
+
+async fn fill_until_caught_up(node: &Node, topic: &Topic) -> anyhow::Result<()> {
+    loop {
+        while fill_page(node, topic).await? {}
+        // Live frames were left to us until this moment; one more page finds what arrived before they no longer are.
+        topic.filling.store(false, Ordering::Release);
+        if !fill_page(node, topic).await? || topic.filling.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+    }
+}
+
+/// One page; false when there was nothing new.
+async fn fill_page(node: &Node, topic: &Topic) -> anyhow::Result<bool> {
+    let more = match topic.key() {
+        Key::Room(room) => fill_room(node, topic, room).await?,
+        Key::Inbox(user) => fill_inbox(node, topic, *user).await?,
+        Key::Presence(user) => {
+            for state in node.engine().presence.snapshot(&[*user]).await? {
+                let (slot, frame) = presence(state);
+                push_ephemeral(node, topic, &slot, &frame, None);
+            }
+            false
+        }
+    };
+    if more {
+        topic.wake_members();
+    }
+    Ok(more)
+}
+
+async fn fill_room(node: &Node, topic: &Topic, room: &RoomName) -> anyhow::Result<bool> {
+    let at = topic.position();
+    let history = node.engine().broker.history(room, at, FILL_PAGE).await?;
+    if !history.recovered {
+        // Another epoch, or more was lost than the history remembers: readers are told, and go on from the top.
+        topic.reset(history.top);
+        topic.wake_members();
+        return Ok(false);
+    }
+    let Some(first) = history.entries.first().map(|entry| entry.seq) else { return Ok(false) };
+    let frames = history.entries.iter().map(|entry| &entry.frame[..]);
+    Ok(topic.append(at.map(|at| at.epoch), first, frames, node.log_bounds()) == Append::Done)
+}
+
+async fn fill_inbox(node: &Node, topic: &Topic, user: UserId) -> anyhow::Result<bool> {
+    let page = node.ops.inbox_page(user, topic.head().unwrap_or(0), FILL_PAGE).await?;
+    let Some(first) = page.first().map(|entry| entry.seq) else { return Ok(false) };
+    let frames = page.iter().map(|entry| &entry.frame[..]);
+    let mut appended = topic.append(None, first, frames.clone(), node.log_bounds());
+    if appended == Append::Gap {
+        topic.jump(first - 1); // entries in between were trimmed from the store: nobody can have them any more
+        appended = topic.append(None, first, frames, node.log_bounds());
+    }
+    Ok(appended == Append::Done)
+}

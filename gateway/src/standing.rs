@@ -1,0 +1,72 @@
+//! What the world knows of a connection: its place in the registry, its user's presence. Guards, so that however a
+//! connection's task ends (a close, a panic, an abort at the hard stop), the world forgets it.
+
+use crate::{connection::outbox::Outbox, node::Node};
+use shared::{engine::EngineError, metrics::Socket, model::Identity, protocol::command::Status};
+use std::{
+    net::IpAddr,
+    sync::{Arc, atomic::Ordering},
+};
+
+/// An open socket: counted, reachable by the heartbeat and the drain, its address held against the limit.
+pub(crate) struct Open {
+    node: Arc<Node>,
+    slot: u32,
+    address: IpAddr,
+    pub(crate) socket: Socket,
+}
+
+impl Open {
+    /// `address` was admitted by [`crate::handshake::admit`].
+    pub(crate) fn new(node: &Arc<Node>, outbox: &Arc<Outbox>, address: IpAddr) -> Self {
+        Self { node: Arc::clone(node), slot: node.registry.add(outbox), address, socket: node.metrics.socket() }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.node.registry.remove(self.slot);
+        self.node.registry.release_address(self.address);
+    }
+}
+
+/// An authenticated connection: reachable by user and session, present.
+pub(crate) struct Standing {
+    node: Arc<Node>,
+    outbox: Arc<Outbox>,
+    identity: Arc<Identity>,
+}
+
+impl Standing {
+    /// Registers the connection; the user's oldest one goes if there are too many.
+    pub(crate) async fn take(
+        node: &Arc<Node>,
+        outbox: &Arc<Outbox>,
+        identity: &Arc<Identity>,
+    ) -> Result<Self, EngineError> {
+        let most = node.config.limits.connections_per_user;
+        if let Some(oldest) = node.registry.add_user(identity.user_id, identity.session_id, outbox, most) {
+            oldest.close(shared::protocol::CloseReason::Replaced, 0);
+        }
+        outbox.acts_for(identity.user_id);
+        outbox.authenticate_by.store(u32::MAX, Ordering::Relaxed);
+        outbox.expires_at.store(identity.expires_at.as_micros(), Ordering::Relaxed);
+        let standing = Self { node: Arc::clone(node), outbox: Arc::clone(outbox), identity: Arc::clone(identity) };
+        node.engine().presence.join(&node.incarnation, identity.user_id, outbox.number, Status::Online).await?;
+        Ok(standing)
+    }
+}
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        let (user, session) = (self.identity.user_id, self.identity.session_id);
+        self.node.registry.remove_user(user, session, &self.outbox);
+        let (node, number) = (Arc::clone(&self.node), self.outbox.number);
+        // The engine may be remote: the connection's end does not wait for it. If this is lost the lease still ends it.
+        self.node.lifecycle.tracker().spawn(async move {
+            if let Err(problem) = node.engine().presence.leave(&node.incarnation, user, number).await {
+                tracing::debug!(%problem, "failed to tell presence about a closed connection");
+            }
+        });
+    }
+}

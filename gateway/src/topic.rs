@@ -1,0 +1,226 @@
+//! One topic on this node: its log, its members, and whether the node is subscribed to it.
+//!
+//! Lock order: `members` and `log` are never held together, and neither across an `.await`.
+
+use crate::{
+    connection::outbox::{EphemeralKey, Outbox},
+    log::{Append, Cursor, Log, Pulled},
+    slots::Slots,
+};
+use bytes::Bytes;
+use shared::{
+    engine::{self, EngineError},
+    id::UserId,
+    protocol::{Epoch, Position, RoomName},
+};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+};
+use tokio::sync::{Notify, OnceCell};
+
+/// One topic on this node.
+pub(crate) struct Topic {
+    key: engine::Topic,
+    /// The log's head and generation, so that a connection sees without a lock that there is nothing new.
+    head: AtomicU64,
+    generation: AtomicU32,
+    log: Mutex<Log>,
+    members: Mutex<Members>,
+    /// Set once the engine confirmed the subscription.
+    subscribed: OnceCell<()>,
+    /// Set while a task fills the log from the engine; live frames are then left to it.
+    pub(crate) filling: AtomicBool,
+    /// Rung when a closed topic has left the hub: whoever wants in then makes a new one.
+    gone: Notify,
+}
+
+#[derive(Default)]
+struct Members {
+    slots: Slots<Arc<Outbox>>,
+    closed: bool,
+}
+
+impl Topic {
+    pub(crate) fn new(key: engine::Topic) -> Self {
+        Self {
+            key,
+            head: AtomicU64::new(0),
+            generation: AtomicU32::new(0),
+            log: Mutex::default(),
+            members: Mutex::default(),
+            subscribed: OnceCell::new(),
+            filling: AtomicBool::new(false),
+            gone: Notify::new(),
+        }
+    }
+
+    pub(crate) fn key(&self) -> &engine::Topic {
+        &self.key
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn members(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a member; `None` if the topic is being given up.
+    pub(crate) fn add(&self, outbox: &Arc<Outbox>) -> Option<u32> {
+        let mut members = self.members();
+        (!members.closed).then(|| members.slots.insert(Arc::clone(outbox)))
+    }
+
+    /// Removes a member; true if it was the last.
+    pub(crate) fn remove(&self, slot: u32) -> bool {
+        let mut members = self.members();
+        members.slots.remove(slot);
+        members.slots.is_empty()
+    }
+
+    /// How many connections of this node are in.
+    pub(crate) fn member_count(&self) -> usize {
+        self.members().slots.len()
+    }
+
+    /// Gives the topic up if nobody is in: from here on nobody gets in.
+    pub(crate) fn try_close(&self) -> bool {
+        let mut members = self.members();
+        members.closed |= members.slots.is_empty();
+        members.closed
+    }
+
+    /// The topic has left the hub.
+    pub(crate) fn mark_gone(&self) {
+        self.gone.notify_waiters();
+    }
+
+    /// Waits until `still_there` is false; rung by [`Topic::mark_gone`].
+    pub(crate) async fn wait_gone(&self, still_there: impl Fn() -> bool) {
+        let notified = self.gone.notified();
+        if still_there() {
+            notified.await;
+        }
+    }
+
+    /// Subscribes once; everybody who enters meanwhile waits for the same confirmation.
+    pub(crate) async fn subscribe_with<F>(&self, subscribe: F) -> Result<(), EngineError>
+    where
+        F: Future<Output = Result<(), EngineError>>,
+    {
+        self.subscribed.get_or_try_init(|| subscribe).await.copied()
+    }
+
+    /// Tells a fresh log where the top is.
+    pub(crate) fn init(&self, epoch: Option<Epoch>, top: u64) {
+        let mut log = self.log();
+        log.init(epoch, top);
+        self.publish_head(&log);
+    }
+
+    /// Appends frames that follow each other, then trims to the bounds. Does not wake.
+    pub(crate) fn append<'a>(
+        &self,
+        epoch: Option<Epoch>,
+        first: u64,
+        frames: impl Iterator<Item = &'a [u8]> + Clone,
+        (messages, bytes): (usize, usize),
+    ) -> Append {
+        let mut log = self.log();
+        let appended = log.append(epoch, first, frames);
+        log.trim(messages, bytes);
+        self.publish_head(&log);
+        appended
+    }
+
+    /// Another life of the room begins at `top`.
+    pub(crate) fn reset(&self, top: Position) {
+        let mut log = self.log();
+        log.reset(top);
+        self.publish_head(&log);
+    }
+
+    /// See [`Log::jump`].
+    pub(crate) fn jump(&self, seq: u64) {
+        let mut log = self.log();
+        log.jump(seq);
+        self.publish_head(&log);
+    }
+
+    fn publish_head(&self, log: &Log) {
+        self.generation.store(log.generation(), Ordering::Release);
+        self.head.store(log.head().unwrap_or(0), Ordering::Release);
+    }
+
+    /// The newest number the log knows.
+    pub(crate) fn head(&self) -> Option<u64> {
+        self.log().head()
+    }
+
+    /// The newest room position the log knows.
+    pub(crate) fn position(&self) -> Option<Position> {
+        self.log().position()
+    }
+
+    /// A cursor at `seq`.
+    pub(crate) fn cursor(&self, seq: u64) -> Cursor {
+        self.log().cursor(seq)
+    }
+
+    /// Whether the cursor can pull something; takes no lock.
+    pub(crate) fn has_news(&self, cursor: Cursor) -> bool {
+        self.head.load(Ordering::Acquire) > cursor.seq || self.generation.load(Ordering::Acquire) != cursor.generation
+    }
+
+    /// See [`Log::pull`].
+    pub(crate) fn pull(&self, cursor: &mut Cursor, push: impl FnMut(Bytes) -> bool) -> Pulled {
+        self.log().pull(cursor, push)
+    }
+
+    /// See [`Log::lag`].
+    pub(crate) fn lag(&self, cursor: Cursor) -> (u64, usize) {
+        self.log().lag(cursor)
+    }
+
+    /// See [`Log::cool`].
+    pub(crate) fn cool(&self) {
+        self.log().cool();
+    }
+
+    /// Wakes every member; returns how many there are.
+    pub(crate) fn wake_members(&self) -> usize {
+        let members = self.members();
+        for outbox in members.slots.iter() {
+            outbox.wake();
+        }
+        members.slots.len()
+    }
+
+    /// Leaves an ephemeral frame with every member but the user it is about, if that is given; returns with how many,
+    /// and how many older frames had to go for it.
+    pub(crate) fn push_ephemeral(&self, key: &EphemeralKey, frame: &Bytes, not_to: Option<UserId>) -> (usize, usize) {
+        let members = self.members();
+        let others = members.slots.iter().filter(|outbox| not_to.is_none() || outbox.user() != not_to);
+        others.fold((0, 0), |(sent, dropped), outbox| {
+            (sent + 1, dropped + usize::from(!outbox.push_ephemeral(key.clone(), frame.clone())))
+        })
+    }
+
+    /// At most `limit` of the users in the topic, each once.
+    pub(crate) fn users(&self, limit: usize) -> Vec<UserId> {
+        let mut users = Vec::new();
+        for user in self.members().slots.iter().filter_map(|outbox| outbox.user()) {
+            if users.len() < limit && !users.contains(&user) {
+                users.push(user);
+            }
+        }
+        users
+    }
+
+    /// Everybody must leave the room.
+    pub(crate) fn revoke_members(&self, room: &RoomName) {
+        self.members().slots.iter().for_each(|outbox| outbox.revoke_room(room));
+    }
+}
