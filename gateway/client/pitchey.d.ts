@@ -245,7 +245,7 @@ export class PitcheyClient {
    */
   message(to: string, body: string, options?: { id?: string }): Promise<{ id: string; message: string; conversation?: string }>;
 
-  /** Call it on every keystroke. True if a frame left: at most one per room in three seconds. */
+  /** Call it on every keystroke. True if a frame left: at most one per room in three seconds, none where not joined. */
   typing(room: string): boolean;
   /** Marks notifications as read. Rejected with `disconnected` unless ready: use REST then, the rule is the same. */
   read(notifications: string[]): Promise<unknown>;

@@ -251,14 +251,14 @@ class Inbox {
     } else if (this.#seen === null) {
       this.#seen = this.#begun = this.#done = latest(known, start);
     }
-    this.#acked = start;
+    this.#acked = asked === null ? start : -1n; // where we asked to start says nothing about what was acked
     this.#caughtUp = false;
     this.replayed = 0;
     const held = this.#held.splice(0);
     // With a cookie the server starts at its own cursor before it reads our frame, then again at our position. What
     // came meanwhile is used only if nothing is missing in front of it.
     if (asked === null || toPos(held[0]?.pos) === this.#seen + 1n) for (const frame of held) this.receive(frame);
-    if (this.#done > start) this.#link.flushSoon(); // the last connection's acks may have been lost with it
+    if (this.#done > this.#acked) this.#link.flushSoon(); // the last connection's acks may have been lost with it
     if (lost) this.#link.emit("gap", { kind: "inbox", pos: String(start) });
     this.#handle();
   }
@@ -328,6 +328,10 @@ class Rooms {
 
   names() {
     return [...this.#rooms.keys()];
+  }
+
+  isIn(name) {
+    return this.#rooms.get(name)?.joined ?? false;
   }
 
   join(name, fresh) {
@@ -539,7 +543,7 @@ class Typists {
 
   say(room) {
     const now = this.#link.now();
-    if (!this.#link.ready || now - (this.#saidAt.get(room) ?? -Infinity) < TYPING_EVERY_MS) return false;
+    if (!this.#link.inRoom(room) || now - (this.#saidAt.get(room) ?? -Infinity) < TYPING_EVERY_MS) return false;
     this.#saidAt.set(room, now);
     this.#link.write({ type: "typing", room });
     return true;
@@ -635,6 +639,7 @@ export class PitcheyClient {
       request: (fields) => this.#request(fields),
       drop: (reason) => this.#drop(reason),
       flushSoon: () => this.#flushSoon(),
+      inRoom: (room) => client.state === "ready" && client.#rooms.isIn(room),
       get ready() {
         return client.state === "ready";
       },

@@ -133,6 +133,14 @@ export function connected(options = {}, standing = {}) {
   return set;
 }
 
+/** Enters a room; returns the outcome of the join. */
+export function joinRoom(set, room, answer = {}) {
+  const promise = watchPromise(set.client.join(room));
+  const { id } = set.socket().last("join");
+  set.socket().serve({ type: "joined", id, room, pos: "k3:10", recovered: true, online: [OTHER], count: 1, ...answer });
+  return promise;
+}
+
 /** The outcome of a promise, without waiting for it. */
 export function watchPromise(promise) {
   const seen = { state: "pending", value: undefined, times: 0 };

@@ -110,6 +110,17 @@ test("what was handled but perhaps not acked is acked again on the next connecti
   assert.deepEqual(socket().of("ack"), [{ type: "ack", pos: "1" }]);
 });
 
+test("resuming from a position is no ack, so what was handled is acked once more", async () => {
+  const { socket } = connected();
+  for (const pos of [1, 2]) socket().inbox(pos);
+  socket().end(1006);
+  await tick(500);
+  socket().ready();
+  assert.equal(socket().auth.inbox, "2");
+  await tick(250);
+  assert.deepEqual(socket().of("ack"), [{ type: "ack", pos: "2" }]);
+});
+
 test("replayed entries are marked and counted, and caughtup is said once behind the last of them", async () => {
   const { client, socket, log, of } = connected({}, { inbox: { pos: "5", pending: 2 } });
   for (const pos of [6, 7, 8]) socket().inbox(pos);

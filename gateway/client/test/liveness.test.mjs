@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, test } from "node:test";
 import assert from "node:assert/strict";
-import { connected, OTHER, restoreTime, seeded, settle, tick, useMockTime, USER } from "./harness.mjs";
+import { connected, joinRoom, OTHER, restoreTime, seeded, settle, tick, useMockTime, USER } from "./harness.mjs";
 
 beforeEach(useMockTime);
 afterEach(restoreTime);
@@ -25,7 +25,10 @@ test("the first ping comes at a random phase of the heartbeat", async () => {
 });
 
 test("after that a ping leaves whenever 30 s were silent, and traffic in both directions puts it off", async () => {
-  const { client, socket } = connected({ random: () => 0 });
+  const set = connected({ random: () => 0 });
+  const { client, socket } = set;
+  joinRoom(set, ROOM);
+  await settle();
   const pong = () => socket().serve({ type: "pong", t: socket().last("ping").t });
   await tick(0);
   pong();
@@ -85,8 +88,13 @@ test("no pong in time means reconnect, and any frame counts as a sign of life", 
 });
 
 test("typing leaves at most once in three seconds per room, and again at once after a message", async () => {
-  const { client, socket } = connected();
+  const set = connected();
+  const { client, socket } = set;
+  const pitch = "pitch:01890000-0000-7000-8000-0000000000f1";
   const said = () => socket().of("typing").length;
+  assert.equal(client.typing(ROOM), false, "not before the room is joined");
+  for (const room of [ROOM, pitch]) joinRoom(set, room);
+  await settle();
   for (let i = 0; i < 10; i += 1) {
     client.typing(ROOM);
     await tick(290);
@@ -94,7 +102,7 @@ test("typing leaves at most once in three seconds per room, and again at once af
   assert.equal(said(), 1);
   await tick(100);
   assert.equal(client.typing(ROOM), true);
-  assert.equal(client.typing("pitch:01890000-0000-7000-8000-0000000000f1"), true);
+  assert.equal(client.typing(pitch), true);
   assert.equal(said(), 3);
   client.message(ROOM.split(":")[1], "done");
   assert.equal(client.typing(ROOM), true);
