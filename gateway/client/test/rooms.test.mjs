@@ -9,7 +9,7 @@ const ROOM = "conversation:01890000-0000-7000-8000-0000000000c1";
 
 test("a join is answered with the room's position and who is there", async () => {
   const set = connected();
-  const promise = joinRoom(set);
+  const promise = joinRoom(set, ROOM);
   await settle();
   assert.deepEqual(promise.value, { room: ROOM, pos: "k3:10", recovered: true, online: [OTHER], count: 1 });
   assert.deepEqual(set.of("joined"), [promise.value]);
@@ -17,7 +17,7 @@ test("a join is answered with the room's position and who is there", async () =>
 
 test("room events are passed on once, in order, and duplicates by position are dropped", async () => {
   const set = connected();
-  joinRoom(set);
+  joinRoom(set, ROOM);
   await settle();
   for (const seq of [11, 12, 12, 11, 13]) set.socket().serve({ type: "event", room: ROOM, pos: `k3:${seq}`, from: OTHER, data: seq });
   assert.deepEqual(set.of("event").map((e) => e.data), [11, 12, 13]);
@@ -25,7 +25,7 @@ test("room events are passed on once, in order, and duplicates by position are d
 
 test("after a loss the rooms are resumed from their positions in the auth frame itself", async () => {
   const set = connected();
-  joinRoom(set);
+  joinRoom(set, ROOM);
   await settle();
   set.socket().serve({ type: "event", room: ROOM, pos: "k3:11", from: OTHER, data: 1 });
   set.socket().end(1006);
@@ -40,7 +40,7 @@ test("after a loss the rooms are resumed from their positions in the auth frame 
 
 test("a room the resume did not answer is joined by a frame of its own", async () => {
   const set = connected();
-  joinRoom(set);
+  joinRoom(set, ROOM);
   await settle();
   set.socket().end(1006);
   await tick(1_000);
@@ -50,7 +50,7 @@ test("a room the resume did not answer is joined by a frame of its own", async (
 
 test("recovered false is surfaced as a gap and the server's position is taken, whatever its epoch", async () => {
   const set = connected();
-  joinRoom(set);
+  joinRoom(set, ROOM);
   await settle();
   set.socket().end(1006);
   await tick(1_000);
@@ -129,7 +129,7 @@ test("the auth frame stays under the server's limit however many rooms there are
 
 test("leave is final and membership that is revoked is told", async () => {
   const set = connected();
-  joinRoom(set);
+  joinRoom(set, ROOM);
   joinRoom(set, "public:lobby");
   await settle();
   set.client.leave(ROOM);
