@@ -90,6 +90,11 @@ impl Conn {
         self.now
     }
 
+    /// For the few functions whose two texts must differ: both stand side by side in them.
+    pub(super) fn is_postgres(&self) -> bool {
+        matches!(self.driver, Driver::Postgres(_))
+    }
+
     /// The driver, for one statement that begins now.
     pub(super) fn statement(&mut self) -> &mut Driver {
         self.failed |= self.running;

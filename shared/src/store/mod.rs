@@ -62,6 +62,7 @@ pub mod genres;
 mod histogram;
 pub mod inbox;
 pub mod messages;
+pub mod leases;
 mod migrate;
 pub mod notifications;
 pub mod pitches;

@@ -3,6 +3,9 @@
 //! Every test has a database of its own and a clock that only it moves, so their order does not matter. Waiting is
 //! for an event with a deadline ([`eventually`]), never for a guessed time.
 
+mod accounts;
+mod inbox;
+mod leases;
 mod pool;
 mod schema;
 mod work;
