@@ -113,8 +113,9 @@ mod tests {
         cursors.ack(user, "d", 5);
         assert_eq!((cursors.line.len(), cursors.by_user.len()), (CURSORS, CURSORS));
         assert_eq!(cursors.get(user, "d"), Some(5));
-        let all = cursors.oldest(usize::MAX);
-        all.iter().for_each(|ack| cursors.confirm(ack));
+        for ack in cursors.oldest(usize::MAX) {
+            cursors.confirm(&ack);
+        }
         assert!(cursors.line.is_empty() && cursors.by_user.is_empty());
     }
 }
