@@ -59,10 +59,11 @@ pub mod engagement;
 mod error;
 pub mod follows;
 pub mod genres;
+pub mod health;
 mod histogram;
 pub mod inbox;
-pub mod messages;
 pub mod leases;
+pub mod messages;
 mod migrate;
 pub mod notifications;
 pub mod pitches;
@@ -88,13 +89,13 @@ use crate::{
     model::{PoolStats, StatementStats},
     secret::Secret,
 };
-use conn::{Driver, with_conn};
+use conn::Driver;
 use pool::Pool;
 use statements::Statements;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 use tokio::time::timeout;
 
@@ -218,16 +219,6 @@ impl Store {
         .await
     }
 
-    /// How long the database takes to answer, the wait for a connection included.
-    pub async fn ping(&self) -> Result<Duration, StoreError> {
-        let started = Instant::now();
-        self.read("store.ping", async |c| {
-            with_conn!(c, |c| sqlx::query_scalar::<_, i32>("select 1").fetch_one(c).await)
-        })
-        .await?;
-        Ok(started.elapsed())
-    }
-
     /// The clock that units of work take their time from.
     pub fn clock(&self) -> &Clock {
         &self.0.clock
@@ -325,7 +316,7 @@ fn locate(url: Option<&Secret>, data_dir: &Path) -> Result<Location, StoreError>
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{conn::with_conn, *};
 
     fn where_is(url: &str) -> Result<Location, StoreError> {
         locate(Some(&Secret::new(url)), Path::new("/data"))

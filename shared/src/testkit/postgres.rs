@@ -2,8 +2,8 @@
 //!
 //! * The cluster lives in a temporary folder, on a free loopback port, without fsync. `initdb` refuses root, so as
 //!   root it runs as the user `postgres` or `nobody`.
-//! * It ends with the test binary, even if that is killed: a shell holds the reading end of a pipe whose writing end
-//!   this process never closes. When the pipe breaks, the shell stops the server by its pid and removes the folder.
+//! * It ends with the test binary, even if that is killed: a shell supervises it and reads from a pipe whose writing
+//!   end this process never closes. When the pipe breaks, the shell ends the server and removes the folder.
 //! * A database is copied from a template that has the schema already, which takes milliseconds.
 //! * `TEST_DATABASE_URL` names a server to use instead; its user must be allowed to create databases.
 
@@ -41,6 +41,8 @@ const START_TIMEOUT: Duration = Duration::from_mins(1);
 pub struct Postgres {
     /// Without a database's name: `postgres://user@host:port`.
     server: String,
+    /// What follows the name, such as `sslmode=require`.
+    parameters: String,
     template: OnceCell<String>,
     made: AtomicU32,
 }
@@ -58,7 +60,7 @@ impl Postgres {
     pub fn shared() -> Option<&'static Self> {
         static SHARED: OnceLock<Option<Postgres>> = OnceLock::new();
         let start = || match test_setting("TEST_DATABASE_URL") {
-            Some(url) => Some(Self::at(url.trim_end_matches('/').to_owned())),
+            Some(url) => Some(Self::at(&url)),
             None => match Self::start() {
                 Ok(server) => Some(server),
                 Err(why) => {
@@ -87,17 +89,20 @@ impl Postgres {
         // Somebody else may take the port between its choice and its use: then another one.
         for _ in 0..5 {
             let port = free_port()?;
-            let mut server = spawn(&runner, &binaries, &folder, port, log.try_clone()?)?;
-            watch(server.id(), &folder)?;
-            if ready(&mut server, &data)? {
-                return Ok(Self::at(format!("postgres://pitchey@127.0.0.1:{port}")));
+            let mut supervisor = supervise(&runner, &binaries, &folder, port, log.try_clone()?)?;
+            if ready(&mut supervisor, &data)? {
+                return Ok(Self::at(&format!("postgres://pitchey@127.0.0.1:{port}")));
             }
         }
-        Err(failed("postgres", &folder))
+        let why = failed("postgres", &folder);
+        fs::remove_dir_all(&folder)?;
+        Err(why)
     }
 
-    fn at(server: String) -> Self {
-        Self { server, template: OnceCell::new(), made: AtomicU32::new(0) }
+    fn at(url: &str) -> Self {
+        let (server, parameters) = url.split_once('?').unwrap_or((url, ""));
+        let (server, parameters) = (server.trim_end_matches('/').to_owned(), parameters.to_owned());
+        Self { server, parameters, template: OnceCell::new(), made: AtomicU32::new(0) }
     }
 
     /// A fresh database with the current schema.
@@ -136,7 +141,7 @@ impl Postgres {
     }
 
     fn url(&self, database: &str) -> String {
-        format!("{}/{database}", self.server)
+        format!("{}/{database}?{}", self.server, self.parameters)
     }
 
     async fn execute(&self, sql: &str) -> Result<(), sqlx::Error> {
@@ -205,33 +210,39 @@ impl Runner {
     }
 }
 
-fn spawn(runner: &Runner, binaries: &Path, folder: &Path, port: u16, log: fs::File) -> io::Result<Child> {
-    let mut command = runner.command(&binaries.join("postgres"), folder);
-    command.arg("-D").arg(folder.join("data")).arg("-k").arg(folder);
+/// Starts the server and waits for it; ends it when the pipe breaks, which only the end of the parent does. Then, and
+/// not when the server ends by itself, the folder goes too. SIGINT is PostgreSQL's fast shutdown.
+const SUPERVISOR: &str = r#"
+exec 3<&0 </dev/null
+folder=$1; shift
+"$@" 3<&- & server=$!
+(read _ <&3; : > "$folder/ending"; kill -INT "$server") & reader=$!
+wait "$server"
+kill "$reader"
+[ -e "$folder/ending" ] && rm -rf "$folder"
+"#;
+
+fn supervise(runner: &Runner, binaries: &Path, folder: &Path, port: u16, log: fs::File) -> io::Result<Child> {
+    let mut command = runner.command(Path::new("sh"), folder);
+    command.arg("-c").arg(SUPERVISOR).arg("supervisor").arg(folder);
+    command.arg(binaries.join("postgres")).arg("-D").arg(folder.join("data")).arg("-k").arg(folder);
     command.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-F"]);
     for setting in ["synchronous_commit=off", "full_page_writes=off", "max_connections=100", "shared_buffers=32MB"] {
         command.args(["-c", setting]);
     }
-    command.stdout(log.try_clone()?).stderr(log).process_group(0).spawn()
-}
-
-/// Leaves a shell behind that ends the server when this process is gone. SIGINT is PostgreSQL's fast shutdown.
-fn watch(server: u32, folder: &Path) -> io::Result<()> {
-    let script = r#"read _; kill -INT "$0"; while kill -0 "$0"; do sleep 0.1; done; rm -rf "$1""#;
-    let mut watchdog = Command::new("sh");
     // A group of its own: Ctrl-C must not end it before it has done its work.
-    watchdog.arg("-c").arg(script).arg(server.to_string()).arg(folder).process_group(0);
-    let mut child = watchdog.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log).process_group(0);
+    let mut child = command.spawn()?;
     // Never closed by us: the end of the process is what closes it.
     std::mem::forget(child.stdin.take());
-    Ok(())
+    Ok(child)
 }
 
 /// Waits until the server says it is ready; false if it ended instead.
-fn ready(server: &mut Child, data: &Path) -> io::Result<bool> {
+fn ready(supervisor: &mut Child, data: &Path) -> io::Result<bool> {
     let deadline = Instant::now() + START_TIMEOUT;
     while Instant::now() < deadline {
-        if server.try_wait()?.is_some() {
+        if supervisor.try_wait()?.is_some() {
             return Ok(false);
         }
         // What pg_ctl looks at too: the last line of the pid file.

@@ -74,7 +74,7 @@ impl<B: Backend> Pool<B> {
             max_size: self.bb8.config().max_size,
             connections: state.connections,
             idle: state.idle_connections,
-            in_use: state.connections - state.idle_connections,
+            in_use: state.connections.saturating_sub(state.idle_connections),
             waiting: self.tally.waiting(),
             gets: counted.get_started,
             timeouts: counted.get_timed_out,

@@ -31,76 +31,85 @@ async fn move_everybody(kit: &TestStore) {
 }
 
 on_both! {
-    async fn a_second_process_is_refused_while_the_owner_lives(kit) {
-        let (first, second) = (Process::this("first"), Process::this("second"));
-        assert_eq!(claim(kit, &first, OWNER).await.expect("nobody else is there"), 14);
-        for request in [OWNER, MEMBER] {
-            let refused = claim(kit, &second, request).await;
-            assert!(matches!(&refused, Err(Refused::Taken { name, .. }) if name == "first"), "{refused:?}");
-        }
-        assert!(renew(kit, &first).await);
-        kit.store.tx("leases.release", async |tx| leases::release(tx, first.id).await).await.expect("it is given back");
-        claim(kit, &second, OWNER).await.expect("the store is free");
-    }
+    a_second_process_is_refused_while_the_owner_lives,
+    an_owner_is_refused_while_others_share_the_store,
+    a_restart_right_after_a_kill_succeeds_at_once,
+    a_lease_of_another_machine_ends_by_itself,
+    a_lease_that_nobody_wanted_survives_a_sleep,
+    claiming_again_replaces_the_own_lease,
+    losing_the_lease_stops_the_process,
+    a_draining_process_still_holds_its_lease,
+}
 
-    async fn an_owner_is_refused_while_others_share_the_store(kit) {
-        claim(kit, &Process::this("first"), MEMBER).await.expect("nobody else is there");
-        let refused = claim(kit, &Process::this("second"), OWNER).await;
-        assert!(matches!(refused, Err(Refused::Taken { .. })), "{refused:?}");
+async fn a_second_process_is_refused_while_the_owner_lives(kit: &TestStore) {
+    let (first, second) = (Process::this("first"), Process::this("second"));
+    assert_eq!(claim(kit, &first, OWNER).await.expect("nobody else is there"), 14);
+    for request in [OWNER, MEMBER] {
+        let refused = claim(kit, &second, request).await;
+        assert!(matches!(&refused, Err(Refused::Taken { name, .. }) if name == "first"), "{refused:?}");
     }
+    assert!(renew(kit, &first).await);
+    kit.store.tx("leases.release", async |tx| leases::release(tx, first.id).await).await.expect("it is given back");
+    claim(kit, &second, OWNER).await.expect("the store is free");
+}
 
-    async fn a_restart_right_after_a_kill_succeeds_at_once(kit) {
-        let killed = Process::this("api");
-        claim(kit, &killed, OWNER).await.expect("nobody else is there");
-        kill_everybody(kit).await;
-        claim(kit, &Process::this("api"), OWNER).await.expect("a dead process holds nothing");
-        assert!(!renew(kit, &killed).await, "the dead one's lease is gone");
-    }
+async fn an_owner_is_refused_while_others_share_the_store(kit: &TestStore) {
+    claim(kit, &Process::this("first"), MEMBER).await.expect("nobody else is there");
+    let refused = claim(kit, &Process::this("second"), OWNER).await;
+    assert!(matches!(refused, Err(Refused::Taken { .. })), "{refused:?}");
+}
 
-    async fn a_lease_of_another_machine_ends_by_itself(kit) {
-        claim(kit, &Process::this("far"), OWNER).await.expect("nobody else is there");
-        move_everybody(kit).await;
-        let near = Process::this("near");
-        assert!(matches!(claim(kit, &near, OWNER).await, Err(Refused::Taken { .. })));
-        kit.clock.advance(TTL);
-        claim(kit, &near, OWNER).await.expect("it was not renewed");
-    }
+async fn a_restart_right_after_a_kill_succeeds_at_once(kit: &TestStore) {
+    let killed = Process::this("api");
+    claim(kit, &killed, OWNER).await.expect("nobody else is there");
+    kill_everybody(kit).await;
+    claim(kit, &Process::this("api"), OWNER).await.expect("a dead process holds nothing");
+    assert!(!renew(kit, &killed).await, "the dead one's lease is gone");
+}
 
-    async fn a_lease_that_nobody_wanted_survives_a_sleep(kit) {
-        let owner = Process::this("laptop");
-        claim(kit, &owner, OWNER).await.expect("nobody else is there");
-        kit.clock.advance(Duration::from_hours(8));
-        assert!(renew(kit, &owner).await);
-        assert!(matches!(claim(kit, &Process::this("other"), OWNER).await, Err(Refused::Taken { .. })));
-    }
+async fn a_lease_of_another_machine_ends_by_itself(kit: &TestStore) {
+    claim(kit, &Process::this("far"), OWNER).await.expect("nobody else is there");
+    move_everybody(kit).await;
+    let near = Process::this("near");
+    assert!(matches!(claim(kit, &near, OWNER).await, Err(Refused::Taken { .. })));
+    kit.clock.advance(TTL);
+    claim(kit, &near, OWNER).await.expect("it was not renewed");
+}
 
-    async fn claiming_again_replaces_the_own_lease(kit) {
-        let owner = Process::this("api");
-        claim(kit, &owner, OWNER).await.expect("nobody else is there");
-        claim(kit, &owner, Claim { connections: 5, ..OWNER }).await.expect("it is its own");
-        let running = kit.store.read("leases.running", async |c| leases::running(c).await).await.expect("they are read");
-        assert_eq!(running.iter().map(|process| process.connections).collect::<Vec<_>>(), [5]);
-    }
+async fn a_lease_that_nobody_wanted_survives_a_sleep(kit: &TestStore) {
+    let owner = Process::this("laptop");
+    claim(kit, &owner, OWNER).await.expect("nobody else is there");
+    kit.clock.advance(Duration::from_hours(8));
+    assert!(renew(kit, &owner).await);
+    assert!(matches!(claim(kit, &Process::this("other"), OWNER).await, Err(Refused::Taken { .. })));
+}
 
-    async fn losing_the_lease_stops_the_process(kit) {
-        let (life, process) = (Lifecycle::new(), Process::this("api"));
-        claim(kit, &process, OWNER).await.expect("nobody else is there");
-        kit.store.tx("leases.release", async |tx| leases::release(tx, process.id).await).await.expect("it is taken away");
-        let keeper = leases::keep(kit.store.clone(), process.id, life.clone(), Duration::from_secs(30));
-        tokio::time::timeout(Duration::from_secs(10), keeper).await.expect("it ends by itself");
-        assert!(life.stopping());
-    }
+async fn claiming_again_replaces_the_own_lease(kit: &TestStore) {
+    let owner = Process::this("api");
+    claim(kit, &owner, OWNER).await.expect("nobody else is there");
+    claim(kit, &owner, Claim { connections: 5, ..OWNER }).await.expect("it is its own");
+    let running = kit.store.read("leases.running", async |c| leases::running(c).await).await.expect("they are read");
+    assert_eq!(running.iter().map(|process| process.connections).collect::<Vec<_>>(), [5]);
+}
 
-    async fn a_draining_process_still_holds_its_lease(kit) {
-        let (life, process) = (Lifecycle::new(), Process::this("api"));
-        claim(kit, &process, OWNER).await.expect("nobody else is there");
-        move_everybody(kit).await;
-        let keeper = leases::keep(kit.store.clone(), process.id, life.clone(), Duration::from_secs(30));
-        let stop = async { life.stop() };
-        tokio::join!(keeper, stop);
-        kit.clock.advance(Duration::from_secs(30));
-        assert!(matches!(claim(kit, &Process::this("next"), OWNER).await, Err(Refused::Taken { .. })));
-    }
+async fn losing_the_lease_stops_the_process(kit: &TestStore) {
+    let (life, process) = (Lifecycle::new(), Process::this("api"));
+    claim(kit, &process, OWNER).await.expect("nobody else is there");
+    kit.store.tx("leases.release", async |tx| leases::release(tx, process.id).await).await.expect("it is taken away");
+    let keeper = leases::keep(kit.store.clone(), process.id, life.clone(), Duration::from_secs(30));
+    tokio::time::timeout(Duration::from_secs(10), keeper).await.expect("it ends by itself");
+    assert!(life.stopping());
+}
+
+async fn a_draining_process_still_holds_its_lease(kit: &TestStore) {
+    let (life, process) = (Lifecycle::new(), Process::this("api"));
+    claim(kit, &process, OWNER).await.expect("nobody else is there");
+    move_everybody(kit).await;
+    let keeper = leases::keep(kit.store.clone(), process.id, life.clone(), Duration::from_secs(30));
+    let stop = async { life.stop() };
+    tokio::join!(keeper, stop);
+    kit.clock.advance(Duration::from_secs(30));
+    assert!(matches!(claim(kit, &Process::this("next"), OWNER).await, Err(Refused::Taken { .. })));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -21,28 +21,26 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
-/// Defines a test that runs on both databases: `sentence::sqlite` and `sentence::postgres`. After the sentence, the
-/// limits of its pool if it needs other than the usual ones.
+/// Makes each of these functions a test on both databases: `sentence::sqlite` and `sentence::postgres`. A sentence
+/// that needs other limits than the usual ones says so: `sentence with few()`.
 macro_rules! on_both {
-    ($(async fn $name:ident($kit:ident $(, $pool:expr)?) $body:block)+) => {$(
+    ($($name:ident $(with $pool:expr)?,)+) => {$(
         mod $name {
             use super::*;
 
-            async fn promise($kit: &TestStore) $body
-
-            fn limits_of_pool() -> PoolConfig {
+            fn limits() -> PoolConfig {
                 [$($pool,)? PoolConfig::default()].into_iter().next().expect("there is one")
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() {
-                promise(&TestStore::sqlite_with(limits_of_pool()).await).await;
+                super::$name(&TestStore::sqlite_with(limits()).await).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn postgres() {
-                if let Some(kit) = TestStore::postgres_with(limits_of_pool()).await {
-                    promise(&kit).await;
+                if let Some(kit) = TestStore::postgres_with(limits()).await {
+                    super::$name(&kit).await;
                 }
             }
         }

@@ -6,7 +6,10 @@ use shared::{
     config::DatabaseConfig,
     model::PoolStats,
     secret::Secret,
-    store::testing::{execute, number, texts},
+    store::{
+        health,
+        testing::{execute, number, texts},
+    },
 };
 use std::path::Path;
 use tokio::sync::oneshot;
@@ -17,6 +20,10 @@ fn one_and_impatient() -> PoolConfig {
 
 fn one() -> PoolConfig {
     PoolConfig { max_size: 1, ..PoolConfig::default() }
+}
+
+fn few() -> PoolConfig {
+    PoolConfig { max_size: 5, ..PoolConfig::default() }
 }
 
 fn short_lived() -> PoolConfig {
@@ -53,65 +60,88 @@ async fn occupy(kit: &TestStore) -> (oneshot::Sender<()>, JoinHandle<Result<(), 
 }
 
 on_both! {
-    async fn a_full_pool_is_a_bounded_wait_and_then_a_clear_error(kit, one_and_impatient()) {
-        let (release, task) = occupy(kit).await;
-        let started = Instant::now();
-        let refused = nothing(kit.store.clone()).await;
-        assert!(matches!(refused, Err(StoreError::Exhausted)), "{refused:?}");
-        assert!((250..1_500).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
-        assert_eq!((writers(kit).timeouts, writers(kit).in_use), (1, 1));
-        release.send(()).expect("the work goes on");
-        task.await.expect("it ended").expect("it was not disturbed");
-        nothing(kit.store.clone()).await.expect("the pool is free again");
-    }
+    a_full_pool_is_a_bounded_wait_and_then_a_clear_error with one_and_impatient(),
+    whoever_waits_gets_the_connection_when_it_is_free with one(),
+    callers_that_stop_waiting_are_no_longer_counted with one(),
+    two_hundred_callers_share_a_few_connections_and_all_get_their_turn with few(),
+    a_store_that_does_nothing_holds_no_connection,
+    connections_do_not_grow_old with short_lived(),
+    connections_that_nobody_needs_are_closed with soon_idle(),
+    a_ping_says_how_long_the_database_takes,
+}
 
-    async fn whoever_waits_gets_the_connection_when_it_is_free(kit, one()) {
-        let (release, task) = occupy(kit).await;
-        let waiter = spawn(nothing(kit.store.clone()));
-        eventually("one caller waits", async || writers(kit).waiting == 1).await;
-        release.send(()).expect("the work goes on");
-        waiter.await.expect("it ended").expect("it got the connection");
-        task.await.expect("it ended").expect("it was not disturbed");
-        assert_eq!(writers(kit).waiting, 0);
-        assert!(writers(kit).wait_p95_us > 0);
-    }
+async fn a_full_pool_is_a_bounded_wait_and_then_a_clear_error(kit: &TestStore) {
+    let (release, task) = occupy(kit).await;
+    let started = Instant::now();
+    let refused = nothing(kit.store.clone()).await;
+    assert!(matches!(refused, Err(StoreError::Exhausted)), "{refused:?}");
+    assert!((250..1_500).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
+    assert_eq!((writers(kit).timeouts, writers(kit).in_use), (1, 1));
+    release.send(()).expect("the work goes on");
+    task.await.expect("it ended").expect("it was not disturbed");
+    nothing(kit.store.clone()).await.expect("the pool is free again");
+}
 
-    async fn callers_that_stop_waiting_are_no_longer_counted(kit, one()) {
-        let (release, task) = occupy(kit).await;
-        let waiters: Vec<_> = (0..10).map(|_| spawn(nothing(kit.store.clone()))).collect();
-        eventually("ten callers wait", async || writers(kit).waiting == 10).await;
-        waiters.iter().for_each(JoinHandle::abort);
-        eventually("nobody waits", async || writers(kit).waiting == 0).await;
-        release.send(()).expect("the work goes on");
-        task.await.expect("it ended").expect("it was not disturbed");
-        nothing(kit.store.clone()).await.expect("no connection was lost");
-        assert_eq!(writers(kit).in_use, 0);
-    }
+async fn whoever_waits_gets_the_connection_when_it_is_free(kit: &TestStore) {
+    let (release, task) = occupy(kit).await;
+    let waiter = spawn(nothing(kit.store.clone()));
+    eventually("one caller waits", async || writers(kit).waiting == 1).await;
+    release.send(()).expect("the work goes on");
+    waiter.await.expect("it ended").expect("it got the connection");
+    task.await.expect("it ended").expect("it was not disturbed");
+    assert_eq!(writers(kit).waiting, 0);
+    assert!(writers(kit).wait_p95_us > 0);
+}
 
-    async fn a_store_that_does_nothing_holds_no_connection(kit) {
-        user(kit, "ada").await;
-        count_users(&kit.store).await;
-        assert!(kit.store.pool_stats().iter().all(|stats| stats.in_use == 0 && stats.waiting == 0));
-    }
+async fn callers_that_stop_waiting_are_no_longer_counted(kit: &TestStore) {
+    let (release, task) = occupy(kit).await;
+    let waiters: Vec<_> = (0..10).map(|_| spawn(nothing(kit.store.clone()))).collect();
+    eventually("ten callers wait", async || writers(kit).waiting == 10).await;
+    waiters.iter().for_each(JoinHandle::abort);
+    eventually("nobody waits", async || writers(kit).waiting == 0).await;
+    release.send(()).expect("the work goes on");
+    task.await.expect("it ended").expect("it was not disturbed");
+    nothing(kit.store.clone()).await.expect("no connection was lost");
+    assert_eq!(writers(kit).in_use, 0);
+}
 
-    async fn connections_do_not_grow_old(kit, short_lived()) {
-        eventually("an old connection was replaced", async || {
-            nothing(kit.store.clone()).await.expect("work goes on meanwhile");
-            let stats = writers(kit);
-            stats.closed_max_lifetime >= 2 && stats.created >= 3 && stats.closed_broken == 0
-        }).await;
+async fn two_hundred_callers_share_a_few_connections_and_all_get_their_turn(kit: &TestStore) {
+    let ada = user(kit, "ada").await;
+    let caller = |_| {
+        let store = kit.store.clone();
+        spawn(async move {
+            store.tx("users.grant", async |tx| users::grant_portal(tx, ada, Portal::Investor).await).await?;
+            store.read("users.by_id", async |c| users::by_id(c, ada).await).await
+        })
+    };
+    for task in (0..200).map(caller).collect::<Vec<_>>() {
+        assert!(task.await.expect("it ended").expect("nobody was refused").is_some());
     }
+    assert!(kit.store.pool_stats().iter().all(|stats| stats.created <= 5 && stats.timeouts == 0 && stats.in_use == 0));
+}
 
-    async fn connections_that_nobody_needs_are_closed(kit, soon_idle()) {
-        eventually("no connection is open", async || {
-            writers(kit).connections == 0 && writers(kit).closed_idle >= 1
-        }).await;
-        user(kit, "ada").await;
-    }
+async fn a_store_that_does_nothing_holds_no_connection(kit: &TestStore) {
+    user(kit, "ada").await;
+    count_users(&kit.store).await;
+    assert!(kit.store.pool_stats().iter().all(|stats| stats.in_use == 0 && stats.waiting == 0));
+}
 
-    async fn a_ping_says_how_long_the_database_takes(kit) {
-        assert!(kit.store.ping().await.expect("it answers") < Duration::from_secs(3));
-    }
+async fn connections_do_not_grow_old(kit: &TestStore) {
+    eventually("an old connection was replaced", async || {
+        nothing(kit.store.clone()).await.expect("work goes on meanwhile");
+        let stats = writers(kit);
+        stats.closed_max_lifetime >= 2 && stats.created >= 3 && stats.closed_broken == 0
+    })
+    .await;
+}
+
+async fn connections_that_nobody_needs_are_closed(kit: &TestStore) {
+    eventually("no connection is open", async || writers(kit).connections == 0 && writers(kit).closed_idle >= 1).await;
+    user(kit, "ada").await;
+}
+
+async fn a_ping_says_how_long_the_database_takes(kit: &TestStore) {
+    assert!(kit.store.ping().await.expect("it answers") < Duration::from_secs(3));
 }
 
 #[tokio::test]
@@ -124,6 +154,16 @@ async fn postgres_connections_carry_their_limits_and_their_name() {
     let name = "select application_name from pg_stat_activity where pid = pg_backend_pid()";
     let name = kit.store.read("test.name", async |c| texts(c, name).await).await;
     assert_eq!(name.expect("the name is read"), ["pitchey-test"]);
+}
+
+#[tokio::test]
+async fn the_server_counts_our_connections_by_name() {
+    let Some(kit) = TestStore::postgres().await else { return };
+    let server = kit.store.read("health.server", async |c| health::server(c).await).await;
+    let server = server.expect("it is asked").expect("it is a server");
+    assert!(server.available > 0 && server.pitchey >= 1 && server.connected >= server.pitchey, "{server:?}");
+    let sqlite = TestStore::sqlite().await;
+    assert_eq!(sqlite.store.read("health.server", async |c| health::server(c).await).await.expect("it is asked"), None);
 }
 
 #[tokio::test]

@@ -128,105 +128,116 @@ async fn both_schemas_have_the_same_tables_columns_indexes_keys_and_triggers() {
 }
 
 on_both! {
-    async fn every_index_of_the_founding_documents_exists_by_name(kit) {
-        let names = names(kit).await;
-        let missing = |index: &&str| !names.iter().any(|name| name.starts_with(&format!("index {index}")));
-        assert_eq!(NAMED_INDEXES.into_iter().filter(missing).collect::<Vec<_>>(), Vec::<&str>::new());
-    }
+    every_index_of_the_founding_documents_exists_by_name,
+    migrating_again_changes_nothing,
+    a_database_that_is_newer_than_the_release_is_refused_by_number,
+    a_migration_that_was_edited_is_refused,
+    the_six_genres_are_there,
+    every_update_of_an_investment_is_dated_and_audited,
+    deleting_a_pitch_leaves_no_orphans,
+    the_audit_log_only_grows,
+    values_outside_of_what_the_schema_allows_are_refused,
+    the_second_row_of_a_kind_is_refused_under_the_same_name_everywhere,
+}
 
-    async fn migrating_again_changes_nothing(kit) {
-        let before = names(kit).await;
-        kit.store.migrate().await.expect("it runs again");
-        assert_eq!(names(kit).await, before);
-    }
+async fn every_index_of_the_founding_documents_exists_by_name(kit: &TestStore) {
+    let names = names(kit).await;
+    let missing = |index: &&str| !names.iter().any(|name| name.starts_with(&format!("index {index}")));
+    assert_eq!(NAMED_INDEXES.into_iter().filter(missing).collect::<Vec<_>>(), Vec::<&str>::new());
+}
 
-    async fn a_database_that_is_newer_than_the_release_is_refused_by_number(kit) {
-        run(kit, "update _sqlx_migrations set version = 9999 where version = 8").await.expect("it is changed");
-        let outcome = kit.store.migrate().await;
-        assert!(matches!(outcome, Err(StoreError::SchemaTooNew(9999))), "{outcome:?}");
-    }
+async fn migrating_again_changes_nothing(kit: &TestStore) {
+    let before = names(kit).await;
+    kit.store.migrate().await.expect("it runs again");
+    assert_eq!(names(kit).await, before);
+}
 
-    async fn a_migration_that_was_edited_is_refused(kit) {
-        let postgres = r"update _sqlx_migrations set checksum = '\x00'";
-        let sqlite = "update _sqlx_migrations set checksum = x'00'";
-        run(kit, if is_postgres(kit) { postgres } else { sqlite }).await.expect("it is changed");
-        let outcome = kit.store.migrate().await;
-        assert!(matches!(outcome, Err(StoreError::Migrate(_))), "{outcome:?}");
-    }
+async fn a_database_that_is_newer_than_the_release_is_refused_by_number(kit: &TestStore) {
+    run(kit, "update _sqlx_migrations set version = 9999 where version = 8").await.expect("it is changed");
+    let outcome = kit.store.migrate().await;
+    assert!(matches!(outcome, Err(StoreError::SchemaTooNew(9999))), "{outcome:?}");
+}
 
-    async fn the_six_genres_are_there(kit) {
-        let genres = "select name from genres order by position";
-        let genres = kit.store.read("test.genres", async |c| texts(c, genres).await).await;
-        assert_eq!(genres.expect("they are read"), ["Action", "Comedy", "Drama", "Horror", "Sci-Fi", "Thriller"]);
-    }
+async fn a_migration_that_was_edited_is_refused(kit: &TestStore) {
+    let postgres = r"update _sqlx_migrations set checksum = '\x00'";
+    let sqlite = "update _sqlx_migrations set checksum = x'00'";
+    run(kit, if is_postgres(kit) { postgres } else { sqlite }).await.expect("it is changed");
+    let outcome = kit.store.migrate().await;
+    assert!(matches!(outcome, Err(StoreError::Migrate(_))), "{outcome:?}");
+}
 
-    async fn every_update_of_an_investment_is_dated_and_audited(kit) {
-        user(kit, "ada").await;
-        user(kit, "bob").await;
-        run(kit, A_DEAL).await.expect("two deals");
-        let change = "update investments set status = 'completed', amount_minor = amount_minor + 50";
-        run(kit, change).await.expect("a bulk update");
-        assert_eq!(ask(kit, "select count(*) from investments where updated_at > created_at").await, 2);
-        let audited = "select count(*) from investment_audit a join investments i on i.id = a.investment_id
-            where a.status_before = 'pending' and a.status_after = 'completed'
-              and a.amount_minor_before = 100 and a.amount_minor_after = 150 and a.changed_at = i.updated_at";
-        assert_eq!(ask(kit, audited).await, 2);
-    }
+async fn the_six_genres_are_there(kit: &TestStore) {
+    let genres = "select name from genres order by position";
+    let genres = kit.store.read("test.genres", async |c| texts(c, genres).await).await;
+    assert_eq!(genres.expect("they are read"), ["Action", "Comedy", "Drama", "Horror", "Sci-Fi", "Thriller"]);
+}
 
-    async fn deleting_a_pitch_leaves_no_orphans(kit) {
-        user(kit, "ada").await;
-        run(kit, A_DEAL).await.expect("a deal");
-        run(kit, "delete from pitches").await.expect("it is deleted");
-        assert_eq!(ask(kit, "select (select count(*) from nda_requests) + (select count(*) from investments)").await, 0);
-    }
+async fn every_update_of_an_investment_is_dated_and_audited(kit: &TestStore) {
+    user(kit, "ada").await;
+    user(kit, "bob").await;
+    run(kit, A_DEAL).await.expect("two deals");
+    let change = "update investments set status = 'completed', amount_minor = amount_minor + 50";
+    run(kit, change).await.expect("a bulk update");
+    assert_eq!(ask(kit, "select count(*) from investments where updated_at > created_at").await, 2);
+    let audited = "select count(*) from investment_audit a join investments i on i.id = a.investment_id
+        where a.status_before = 'pending' and a.status_after = 'completed'
+          and a.amount_minor_before = 100 and a.amount_minor_after = 150 and a.changed_at = i.updated_at";
+    assert_eq!(ask(kit, audited).await, 2);
+}
 
-    async fn the_audit_log_only_grows(kit) {
-        let entry = if is_postgres(kit) {
-            "insert into audit_log (seq, action, created_at, previous_hash, hash)
-             values (1, 'test', now(), decode(repeat('00', 32), 'hex'), decode(repeat('01', 32), 'hex'))"
-        } else {
-            "insert into audit_log (seq, action, created_at, previous_hash, hash)
-             values (1, 'test', '2026-01-01T00:00:00.000000Z', zeroblob(32), randomblob(32))"
-        };
-        run(kit, entry).await.expect("it is appended");
-        for change in ["update audit_log set action = 'other'", "delete from audit_log"] {
-            let outcome = run(kit, change).await;
-            let Err(StoreError::Database(error)) = outcome else { panic!("{change}: {outcome:?}") };
-            assert!(error.to_string().contains("append-only"), "{error}");
-        }
-        assert_eq!(ask(kit, "select count(*) from audit_log where action = 'test'").await, 1);
-    }
+async fn deleting_a_pitch_leaves_no_orphans(kit: &TestStore) {
+    user(kit, "ada").await;
+    run(kit, A_DEAL).await.expect("a deal");
+    run(kit, "delete from pitches").await.expect("it is deleted");
+    assert_eq!(ask(kit, "select (select count(*) from nda_requests) + (select count(*) from investments)").await, 0);
+}
 
-    async fn values_outside_of_what_the_schema_allows_are_refused(kit) {
-        user(kit, "ada").await;
-        let outcome = run(kit, "update users set user_type = 'astronaut'").await;
-        assert!(matches!(outcome, Err(StoreError::CheckViolation(_))), "{outcome:?}");
-        let narcissus = "insert into follows (id, follower_id, following_id, created_at)
-            select id, id, id, created_at from users";
-        let outcome = run(kit, narcissus).await;
-        assert!(matches!(outcome, Err(StoreError::CheckViolation(_))), "nobody follows themselves: {outcome:?}");
-        run(kit, A_DEAL).await.expect("a deal");
-        let outcome = run(kit, "update pitches set genre = 'Opera'").await;
-        assert!(matches!(outcome, Err(StoreError::ForeignKeyViolation)), "{outcome:?}");
+async fn the_audit_log_only_grows(kit: &TestStore) {
+    let entry = if is_postgres(kit) {
+        "insert into audit_log (seq, action, created_at, previous_hash, hash)
+         values (1, 'test', now(), decode(repeat('00', 32), 'hex'), decode(repeat('01', 32), 'hex'))"
+    } else {
+        "insert into audit_log (seq, action, created_at, previous_hash, hash)
+         values (1, 'test', '2026-01-01T00:00:00.000000Z', zeroblob(32), randomblob(32))"
+    };
+    run(kit, entry).await.expect("it is appended");
+    for change in ["update audit_log set action = 'other'", "delete from audit_log"] {
+        let outcome = run(kit, change).await;
+        let Err(StoreError::Database(error)) = outcome else { panic!("{change}: {outcome:?}") };
+        assert!(error.to_string().contains("append-only"), "{error}");
     }
+    assert_eq!(ask(kit, "select count(*) from audit_log where action = 'test'").await, 1);
+}
 
-    async fn the_second_row_of_a_kind_is_refused_under_the_same_name_everywhere(kit) {
-        user(kit, "ada").await;
-        user(kit, "bob").await;
-        let follow = "insert into follows (id, follower_id, following_id, created_at)
-            select case n when 1 then a.id else b.id end, a.id, b.id, a.created_at
-            from users a, users b, (select 1 as n union all select 2) twice
-            where a.username = 'ada' and b.username = 'bob'";
-        let outcome = run(kit, follow).await;
-        assert!(matches!(&outcome, Err(error) if error.is_unique("idx_follows_unique")), "{outcome:?}");
-        let outcome = run(kit, "insert into genres (name, position) values ('Opera', 1)").await;
-        assert!(matches!(&outcome, Err(error) if error.is_unique("genres_position_key")), "{outcome:?}");
-        let outcome = run(kit, "insert into genres (name, position) values ('Drama', 7)").await;
-        assert!(matches!(&outcome, Err(error) if error.is_unique("genres_pkey")), "{outcome:?}");
-        let outcome = kit.store.tx("test.user", async |tx| insert_user(tx, "ADA").await).await;
-        let named = |error: &StoreError| error.is_unique("idx_users_email") || error.is_unique("idx_users_username");
-        assert!(matches!(&outcome, Err(error) if named(error)), "{outcome:?}");
-    }
+async fn values_outside_of_what_the_schema_allows_are_refused(kit: &TestStore) {
+    user(kit, "ada").await;
+    let outcome = run(kit, "update users set user_type = 'astronaut'").await;
+    assert!(matches!(outcome, Err(StoreError::CheckViolation(_))), "{outcome:?}");
+    let narcissus = "insert into follows (id, follower_id, following_id, created_at)
+        select id, id, id, created_at from users";
+    let outcome = run(kit, narcissus).await;
+    assert!(matches!(outcome, Err(StoreError::CheckViolation(_))), "nobody follows themselves: {outcome:?}");
+    run(kit, A_DEAL).await.expect("a deal");
+    let outcome = run(kit, "update pitches set genre = 'Opera'").await;
+    assert!(matches!(outcome, Err(StoreError::ForeignKeyViolation)), "{outcome:?}");
+}
+
+async fn the_second_row_of_a_kind_is_refused_under_the_same_name_everywhere(kit: &TestStore) {
+    user(kit, "ada").await;
+    user(kit, "bob").await;
+    let follow = "insert into follows (id, follower_id, following_id, created_at)
+        select case n when 1 then a.id else b.id end, a.id, b.id, a.created_at
+        from users a, users b, (select 1 as n union all select 2) twice
+        where a.username = 'ada' and b.username = 'bob'";
+    let outcome = run(kit, follow).await;
+    assert!(matches!(&outcome, Err(error) if error.is_unique("idx_follows_unique")), "{outcome:?}");
+    let outcome = run(kit, "insert into genres (name, position) values ('Opera', 1)").await;
+    assert!(matches!(&outcome, Err(error) if error.is_unique("genres_position_key")), "{outcome:?}");
+    let outcome = run(kit, "insert into genres (name, position) values ('Drama', 7)").await;
+    assert!(matches!(&outcome, Err(error) if error.is_unique("genres_pkey")), "{outcome:?}");
+    let outcome = kit.store.tx("test.user", async |tx| insert_user(tx, "ADA").await).await;
+    let named = |error: &StoreError| error.is_unique("idx_users_email") || error.is_unique("idx_users_username");
+    assert!(matches!(&outcome, Err(error) if named(error)), "{outcome:?}");
 }
 
 #[tokio::test]

@@ -44,140 +44,172 @@ async fn assert_nothing_is_held(kit: &TestStore) {
 }
 
 on_both! {
-    async fn what_is_committed_is_there_for_everybody(kit) {
-        user(kit, "ada").await;
-        assert_eq!(count_users(&kit.reopen().await).await, 1);
-    }
+    what_is_committed_is_there_for_everybody,
+    an_error_undoes_everything_and_leaves_no_lock,
+    a_refusal_in_the_callers_own_terms_undoes_everything_too,
+    a_panic_undoes_everything_and_the_connection_is_discarded,
+    a_caller_that_goes_away_between_statements_undoes_everything,
+    a_caller_that_goes_away_during_a_statement_ends_it,
+    a_statement_that_takes_too_long_is_ended_and_the_connection_stays_usable with impatient(),
+    a_unit_of_work_that_dawdles_is_ended with impatient(),
+    a_failed_statement_cannot_be_swallowed,
+    a_statement_that_was_dropped_half_way_dooms_its_transaction,
+    a_read_that_fails_gives_its_connection_back,
+    every_unit_of_work_is_counted_by_name,
+}
 
-    async fn an_error_undoes_everything_and_leaves_no_lock(kit) {
-        user(kit, "ada").await;
-        let outcome: Result<(), StoreError> = kit.store.tx("test.fail", async |tx| {
+async fn what_is_committed_is_there_for_everybody(kit: &TestStore) {
+    user(kit, "ada").await;
+    assert_eq!(count_users(&kit.reopen().await).await, 1);
+}
+
+async fn an_error_undoes_everything_and_leaves_no_lock(kit: &TestStore) {
+    user(kit, "ada").await;
+    let outcome: Result<(), StoreError> = kit
+        .store
+        .tx("test.fail", async |tx| {
             insert_user(tx, "bob").await?;
             execute(tx, "update users set name = 'changed'").await?;
             Err(StoreError::Corrupt("made up".into()))
-        }).await;
-        assert!(matches!(outcome, Err(StoreError::Corrupt(_))));
-        assert_nothing_is_held(kit).await;
-        assert_eq!(count_users(&kit.store).await, 1);
-        assert_eq!(kit.store.pool_stats()[0].closed_broken, 0, "the connection is as good as new");
-    }
+        })
+        .await;
+    assert!(matches!(outcome, Err(StoreError::Corrupt(_))));
+    assert_nothing_is_held(kit).await;
+    assert_eq!(count_users(&kit.store).await, 1);
+    assert_eq!(kit.store.pool_stats()[0].closed_broken, 0, "the connection is as good as new");
+}
 
-    async fn a_refusal_in_the_callers_own_terms_undoes_everything_too(kit) {
-        let outcome: Result<(), Refusal> = kit.store.try_tx("test.refuse", async |tx| {
+async fn a_refusal_in_the_callers_own_terms_undoes_everything_too(kit: &TestStore) {
+    let outcome: Result<(), Refusal> = kit
+        .store
+        .try_tx("test.refuse", async |tx| {
             insert_user(tx, "bob").await?;
             Err(Refusal::NotToday)
-        }).await;
-        assert!(matches!(outcome, Err(Refusal::NotToday)));
-        assert_eq!(count_users(&kit.store).await, 0);
-        assert_nothing_is_held(kit).await;
-    }
+        })
+        .await;
+    assert!(matches!(outcome, Err(Refusal::NotToday)));
+    assert_eq!(count_users(&kit.store).await, 0);
+    assert_nothing_is_held(kit).await;
+}
 
-    async fn a_panic_undoes_everything_and_the_connection_is_discarded(kit) {
-        user(kit, "ada").await;
-        let store = kit.store.clone();
-        let task = spawn(async move {
-            let work = async |tx: &mut Tx| {
-                execute(tx, "update users set name = 'changed'").await?;
-                assert!(tx.now().as_micros() == 0, "the panic of this test");
-                Ok(())
-            };
-            store.tx("test.panic", work).await
-        });
-        assert!(task.await.is_err_and(|error| error.is_panic()));
-        assert_nothing_is_held(kit).await;
-        assert_eq!(kit.store.pool_stats()[0].closed_broken, 1);
-        user(kit, "bob").await;
-    }
+async fn a_panic_undoes_everything_and_the_connection_is_discarded(kit: &TestStore) {
+    user(kit, "ada").await;
+    let store = kit.store.clone();
+    let task = spawn(async move {
+        let work = async |tx: &mut Tx| {
+            execute(tx, "update users set name = 'changed'").await?;
+            assert!(tx.now().as_micros() == 0, "the panic of this test");
+            Ok(())
+        };
+        store.tx("test.panic", work).await
+    });
+    assert!(task.await.is_err_and(|error| error.is_panic()));
+    assert_nothing_is_held(kit).await;
+    assert_eq!(kit.store.pool_stats()[0].closed_broken, 1);
+    user(kit, "bob").await;
+}
 
-    async fn a_caller_that_goes_away_between_statements_undoes_everything(kit) {
-        user(kit, "ada").await;
-        let (store, (entered, inside)) = (kit.store.clone(), oneshot::channel());
-        let task = spawn(async move {
-            store.tx("test.leave", async move |tx| {
+async fn a_caller_that_goes_away_between_statements_undoes_everything(kit: &TestStore) {
+    user(kit, "ada").await;
+    let (store, (entered, inside)) = (kit.store.clone(), oneshot::channel());
+    let task = spawn(async move {
+        store
+            .tx("test.leave", async move |tx| {
                 execute(tx, "update users set name = 'changed'").await?;
                 entered.send(()).expect("the test waits");
                 std::future::pending::<Result<(), StoreError>>().await
-            }).await
-        });
-        inside.await.expect("the work began");
-        task.abort();
-        assert!(task.await.is_err_and(|error| error.is_cancelled()));
-        assert_nothing_is_held(kit).await;
-        assert_eq!(kit.store.pool_stats()[0].closed_broken, 1);
-    }
+            })
+            .await
+    });
+    inside.await.expect("the work began");
+    task.abort();
+    assert!(task.await.is_err_and(|error| error.is_cancelled()));
+    assert_nothing_is_held(kit).await;
+    assert_eq!(kit.store.pool_stats()[0].closed_broken, 1);
+}
 
-    async fn a_caller_that_goes_away_during_a_statement_ends_it(kit) {
-        user(kit, "ada").await;
-        let (store, (entered, inside), long) = (kit.store.clone(), oneshot::channel(), long_statement(kit));
-        let task = spawn(async move {
-            store.tx("test.leave", async move |tx| {
+async fn a_caller_that_goes_away_during_a_statement_ends_it(kit: &TestStore) {
+    user(kit, "ada").await;
+    let (store, (entered, inside), long) = (kit.store.clone(), oneshot::channel(), long_statement(kit));
+    let task = spawn(async move {
+        store
+            .tx("test.leave", async move |tx| {
                 execute(tx, "update users set name = 'changed'").await?;
                 entered.send(()).expect("the test waits");
                 number(tx, long).await
-            }).await
-        });
-        inside.await.expect("the work began");
-        task.abort();
-        assert!(task.await.is_err_and(|error| error.is_cancelled()));
-        assert_nothing_is_held(kit).await;
-    }
+            })
+            .await
+    });
+    inside.await.expect("the work began");
+    task.abort();
+    assert!(task.await.is_err_and(|error| error.is_cancelled()));
+    assert_nothing_is_held(kit).await;
+}
 
-    async fn a_statement_that_takes_too_long_is_ended_and_the_connection_stays_usable(kit, impatient()) {
-        let long = long_statement(kit);
-        let outcome = kit.store.tx("test.slow", async |tx| number(tx, long).await).await;
-        assert!(matches!(outcome, Err(StoreError::Timeout)), "{outcome:?}");
-        user(kit, "ada").await;
-        let stats = &kit.store.pool_stats()[0];
-        assert_eq!((stats.created, stats.closed_broken), (1, 0), "{stats:?}");
-    }
+async fn a_statement_that_takes_too_long_is_ended_and_the_connection_stays_usable(kit: &TestStore) {
+    let long = long_statement(kit);
+    let outcome = kit.store.tx("test.slow", async |tx| number(tx, long).await).await;
+    assert!(matches!(outcome, Err(StoreError::Timeout)), "{outcome:?}");
+    user(kit, "ada").await;
+    let stats = &kit.store.pool_stats()[0];
+    assert_eq!((stats.created, stats.closed_broken), (1, 0), "{stats:?}");
+}
 
-    async fn a_unit_of_work_that_dawdles_is_ended(kit, impatient()) {
-        let outcome: Result<(), _> = kit.store.tx("test.dawdle", async |tx| {
+async fn a_unit_of_work_that_dawdles_is_ended(kit: &TestStore) {
+    let outcome: Result<(), _> = kit
+        .store
+        .tx("test.dawdle", async |tx| {
             insert_user(tx, "ada").await?;
             std::future::pending().await
-        }).await;
-        assert!(matches!(outcome, Err(StoreError::Timeout)), "{outcome:?}");
-        assert_nothing_is_held(kit).await;
-        assert_eq!(count_users(&kit.store).await, 0);
-    }
+        })
+        .await;
+    assert!(matches!(outcome, Err(StoreError::Timeout)), "{outcome:?}");
+    assert_nothing_is_held(kit).await;
+    assert_eq!(count_users(&kit.store).await, 0);
+}
 
-    async fn a_failed_statement_cannot_be_swallowed(kit) {
-        let outcome = kit.store.tx("test.swallow", async |tx| {
+async fn a_failed_statement_cannot_be_swallowed(kit: &TestStore) {
+    let outcome = kit
+        .store
+        .tx("test.swallow", async |tx| {
             insert_user(tx, "ada").await?;
             assert!(execute(tx, "insert into nowhere values (1)").await.is_err());
             Ok(())
-        }).await;
-        assert!(matches!(outcome, Err(StoreError::Aborted)), "{outcome:?}");
-        assert_eq!(count_users(&kit.store).await, 0);
-        assert_nothing_is_held(kit).await;
-    }
+        })
+        .await;
+    assert!(matches!(outcome, Err(StoreError::Aborted)), "{outcome:?}");
+    assert_eq!(count_users(&kit.store).await, 0);
+    assert_nothing_is_held(kit).await;
+}
 
-    async fn a_statement_that_was_dropped_half_way_dooms_its_transaction(kit) {
-        let long = long_statement(kit);
-        let outcome = kit.store.tx("test.drop", async |tx| {
+async fn a_statement_that_was_dropped_half_way_dooms_its_transaction(kit: &TestStore) {
+    let long = long_statement(kit);
+    let outcome = kit
+        .store
+        .tx("test.drop", async |tx| {
             insert_user(tx, "ada").await?;
             assert!(timeout(Duration::from_millis(100), number(tx, long)).await.is_err());
             Ok(())
-        }).await;
-        assert!(matches!(outcome, Err(StoreError::Aborted)), "{outcome:?}");
-        assert_nothing_is_held(kit).await;
-        assert_eq!(count_users(&kit.store).await, 0);
-    }
+        })
+        .await;
+    assert!(matches!(outcome, Err(StoreError::Aborted)), "{outcome:?}");
+    assert_nothing_is_held(kit).await;
+    assert_eq!(count_users(&kit.store).await, 0);
+}
 
-    async fn a_read_that_fails_gives_its_connection_back(kit) {
-        let outcome = kit.store.read("test.fail", async |c| number(c, "select count(*) from nowhere").await).await;
-        assert!(matches!(outcome, Err(StoreError::Database(_))), "{outcome:?}");
-        assert!(kit.store.pool_stats().iter().all(|stats| stats.closed_broken == 0 && stats.in_use == 0));
-    }
+async fn a_read_that_fails_gives_its_connection_back(kit: &TestStore) {
+    let outcome = kit.store.read("test.fail", async |c| number(c, "select count(*) from nowhere").await).await;
+    assert!(matches!(outcome, Err(StoreError::Database(_))), "{outcome:?}");
+    assert!(kit.store.pool_stats().iter().all(|stats| stats.closed_broken == 0 && stats.in_use == 0));
+}
 
-    async fn every_unit_of_work_is_counted_by_name(kit) {
-        user(kit, "ada").await;
-        let _: Result<(), _> = kit.store.tx("test.user", async |_| Err(StoreError::Aborted)).await;
-        let stats = kit.store.statement_stats();
-        let stats = stats.iter().find(|stats| stats.name == "test.user").expect("the name is there");
-        assert_eq!((stats.count, stats.errors), (2, 1));
-        assert!(stats.p50_us > 0 && stats.p50_us <= stats.p95_us && stats.p95_us <= stats.max_us, "{stats:?}");
-    }
+async fn every_unit_of_work_is_counted_by_name(kit: &TestStore) {
+    user(kit, "ada").await;
+    let _: Result<(), _> = kit.store.tx("test.user", async |_| Err(StoreError::Aborted)).await;
+    let stats = kit.store.statement_stats();
+    let stats = stats.iter().find(|stats| stats.name == "test.user").expect("the name is there");
+    assert_eq!((stats.count, stats.errors), (2, 1));
+    assert!(stats.p50_us > 0 && stats.p50_us <= stats.p95_us && stats.p95_us <= stats.max_us, "{stats:?}");
 }
 
 /// An error of a caller of the store.
