@@ -166,4 +166,25 @@ mod tests {
         );
         assert_eq!(sqlite_constraint("inbox.user_id, inbox.seq", true), "inbox_pkey");
     }
+
+    #[test]
+    fn every_unique_index_on_plain_columns_is_in_the_list() {
+        let mut expected = Vec::new();
+        for (_, _, sql) in crate::store::migrate::SQLITE {
+            for index in sql.split("create unique index ").skip(1) {
+                let (name, rest) = index.split_once(" on ").expect("a table");
+                let (table, rest) = rest.split_once(" (").expect("columns");
+                let (columns, _) = rest.split_once(')').expect("the end of the columns");
+                if columns.contains('(') {
+                    continue; // an expression: SQLite reports the index's name itself
+                }
+                let columns: Vec<_> = columns.split(", ").map(|column| format!("{table}.{column}")).collect();
+                expected.push((columns.join(", "), name.to_owned()));
+            }
+        }
+        let mut listed: Vec<_> = NAMED_BY_COLUMNS.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+        listed.sort();
+        expected.sort();
+        assert_eq!(listed, expected);
+    }
 }

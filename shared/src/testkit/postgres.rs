@@ -44,6 +44,8 @@ pub struct Postgres {
     /// What follows the name, such as `sslmode=require`.
     parameters: String,
     template: OnceCell<String>,
+    /// Not started by us: nothing but the tests' own databases may be made there, because nothing else is removed.
+    outlives_us: bool,
     made: AtomicU32,
 }
 
@@ -60,7 +62,7 @@ impl Postgres {
     pub fn shared() -> Option<&'static Self> {
         static SHARED: OnceLock<Option<Postgres>> = OnceLock::new();
         let start = || match test_setting("TEST_DATABASE_URL") {
-            Some(url) => Some(Self::at(&url)),
+            Some(url) => Some(Self { outlives_us: true, ..Self::at(&url) }),
             None => match Self::start() {
                 Ok(server) => Some(server),
                 Err(why) => {
@@ -102,11 +104,16 @@ impl Postgres {
     fn at(url: &str) -> Self {
         let (server, parameters) = url.split_once('?').unwrap_or((url, ""));
         let (server, parameters) = (server.trim_end_matches('/').to_owned(), parameters.to_owned());
-        Self { server, parameters, template: OnceCell::new(), made: AtomicU32::new(0) }
+        Self { server, parameters, template: OnceCell::new(), outlives_us: false, made: AtomicU32::new(0) }
     }
 
     /// A fresh database with the current schema.
     pub async fn create_database(&'static self) -> Database {
+        if self.outlives_us {
+            let database = self.create("").await;
+            migrate(&database.url()).await;
+            return database;
+        }
         let template = self.template.get_or_init(|| self.make_template()).await;
         self.create(&format!(" template {template}")).await
     }
@@ -125,11 +132,8 @@ impl Postgres {
     async fn make_template(&self) -> String {
         let name = self.fresh_name("template");
         self.execute(&format!("create database {name}")).await.expect("a database can be created");
-        let config = DatabaseConfig { url: Some(Secret::new(self.url(&name))), pool: PoolConfig::default() };
-        let store = Store::connect(&config, Path::new("."), "template", Clock::System).await.expect("it opens");
-        store.migrate().await.expect("the migrations apply");
+        migrate(&self.url(&name)).await;
         // Copying needs a template that nobody is connected to, and a closed socket takes a moment to be noticed.
-        drop(store);
         let others = format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'");
         self.execute(&others).await.expect("connections can be ended");
         name
@@ -150,6 +154,12 @@ impl Postgres {
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut conn).await?;
         conn.close().await
     }
+}
+
+async fn migrate(url: &str) {
+    let config = DatabaseConfig { url: Some(Secret::new(url)), pool: PoolConfig::default() };
+    let store = Store::connect(&config, Path::new("."), "template", Clock::System).await.expect("it opens");
+    store.migrate().await.expect("the migrations apply");
 }
 
 impl Database {

@@ -1,10 +1,10 @@
 //! Who is running on this store: one owner at a time where the engine is memory, and everybody's share of the
 //! connection budget (invariant 10).
 //!
-//! A process [`claim`]s before it serves, [`keep`]s renewing every [`RENEW_EVERY`], and [`release`]s at its end. A lease
-//! lives [`TTL`] without renewal; one whose process is seen to be dead (see `process.rs`) counts at once as gone, so
-//! a restart right after `kill -9` succeeds. A process whose renewal says that the lease is lost must stop: another
-//! one may be running already.
+//! A process [`claim`]s before it serves, [`keep()`]s renewing every [`RENEW_EVERY`], and [`release`]s at its end.
+//! A lease lives [`TTL`] without renewal; one whose process is seen to be dead (see `process.rs`) counts at once as
+//! gone, so a restart right after `kill -9` succeeds. A process whose renewal says that the lease is lost must stop:
+//! another one may be running already.
 //!
 //! Claiming needs a connection and decides how many there may be. So a process connects with a pool of one, migrates,
 //! claims, and connects again with what it was granted.
