@@ -58,7 +58,7 @@ impl Ops {
         if let Ok(Some(entries)) = self.engine().mailbox.read(user, after, limit).await {
             return Ok(cut(entries));
         }
-        let (limit, bytes) = (u32::try_from(limit).unwrap_or(u32::MAX), PAGE_BYTES as u64);
+        let (limit, bytes) = page_bounds(limit);
         let read = async |c: &mut _| inbox::page(c, user, after, limit, bytes).await;
         let entries = self.store().read("inbox.page", read).await?;
         Ok(cut(entries.iter().map(frame).collect()))
@@ -76,6 +76,11 @@ impl Ops {
 /// An entry in the form every client gets; the relay and the replay share it.
 pub(crate) fn frame(entry: &Entry) -> MailboxEntry {
     MailboxEntry { seq: entry.seq, frame: inbox_frame(entry.seq, &entry.event, &entry.data).into() }
+}
+
+/// A page's bounds as the store takes them: entries, and bytes of their data.
+pub(crate) fn page_bounds(entries: usize) -> (u32, u64) {
+    (u32::try_from(entries).unwrap_or(u32::MAX), PAGE_BYTES as u64)
 }
 
 /// Keeps a page inside its bytes, but never empty.

@@ -31,8 +31,8 @@ mod rooms;
 mod sessions;
 
 pub use error::OpsError;
-pub(crate) use inbox::frame;
 pub use inbox::{InboxStart, PAGE_BYTES, PAGE_ENTRIES};
+pub(crate) use inbox::{frame, page_bounds};
 pub use messages::SentMessage;
 pub use notifications::{Feed, MarkRead, MarkedRead};
 pub use rooms::EVERYBODY;

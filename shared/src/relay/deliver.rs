@@ -7,7 +7,7 @@ use super::Relay;
 use crate::{
     engine::{Appended, MailboxEntry},
     id::UserId,
-    ops::{self, OpsError, PAGE_BYTES, PAGE_ENTRIES},
+    ops::{self, OpsError, PAGE_ENTRIES},
     store::{
         StoreError,
         inbox::{self, Outgoing},
@@ -94,7 +94,8 @@ impl Relay {
             match self.engine.mailbox.append(user, &entries).await? {
                 Appended::UpTo(reached) => head = reached,
                 Appended::Gap { head: behind } if steps_back < STEPS_BACK => {
-                    (head, steps_back) = (behind, steps_back + 1)
+                    head = behind;
+                    steps_back += 1;
                 }
                 Appended::Gap { .. } => break,
             }
@@ -117,7 +118,7 @@ impl Relay {
     }
 
     async fn page(&self, user: UserId, after: u64) -> Result<Vec<MailboxEntry>, StoreError> {
-        let (limit, bytes) = (PAGE_ENTRIES as u32, PAGE_BYTES as u64);
+        let (limit, bytes) = ops::page_bounds(PAGE_ENTRIES);
         let page = self.store.read("inbox.page", async |c| inbox::page(c, user, after, limit, bytes).await).await?;
         Ok(page.iter().map(ops::frame).collect())
     }

@@ -26,7 +26,7 @@ pub const POLL: Duration = Duration::from_millis(250);
 /// How often acks go to the store; losing what came since only delivers the same positions again.
 pub const FLUSH: Duration = Duration::from_secs(1);
 /// How often old entries are removed.
-const TRIM: Duration = Duration::from_secs(10 * 60);
+const TRIM: Duration = Duration::from_mins(10);
 
 /// Carries inbox entries out and cursors back.
 #[derive(Clone, Debug)]

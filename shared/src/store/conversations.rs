@@ -52,7 +52,7 @@ pub async fn direct(tx: &mut Tx, opener: UserId, other: UserId) -> Result<Option
         return Ok(None);
     }
     let (id, now) = (ConversationId::new(), tx.now());
-    let opened = execute!(
+    let inserted = execute!(
         tx,
         sqlx::query(
             "insert into conversations (id, kind, direct_key, created_by, created_at) values ($1, 'direct', $2, $3, $4)
@@ -63,7 +63,7 @@ pub async fn direct(tx: &mut Tx, opener: UserId, other: UserId) -> Result<Option
         .bind(opener)
         .bind(now)
     )?;
-    if opened == 1 {
+    if inserted == 1 {
         execute!(
             tx,
             sqlx::query(

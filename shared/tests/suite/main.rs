@@ -3,4 +3,5 @@
 //! One binary, so that all tests share one private PostgreSQL and the crate is linked once.
 
 mod engine;
+mod ops;
 mod store;

@@ -4,11 +4,8 @@
 //! for an event with a deadline ([`eventually`]), never for a guessed time.
 
 mod accounts;
-mod browse;
-mod dashboard;
 mod inbox;
 mod leases;
-mod pitches;
 mod pool;
 mod schema;
 mod work;
@@ -49,10 +46,10 @@ macro_rules! on_both {
         }
     )+};
 }
-use on_both;
+pub(crate) use on_both;
 
 /// Waits until it is so; a few seconds are far more than anything here needs.
-async fn eventually(what: &str, mut so: impl AsyncFnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut so: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(5);
     while !so().await {
         assert!(Instant::now() < deadline, "{what}: still not so");
@@ -61,7 +58,7 @@ async fn eventually(what: &str, mut so: impl AsyncFnMut() -> bool) {
 }
 
 /// Spawns as the platform does.
-fn spawn<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+pub(crate) fn spawn<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
     TaskTracker::new().spawn(work)
 }
 
@@ -83,7 +80,7 @@ async fn insert_user(tx: &mut Tx, name: &str) -> Result<UserId, StoreError> {
 }
 
 /// Adds a verified creator in a unit of work of its own.
-async fn user(kit: &TestStore, name: &str) -> UserId {
+pub(crate) async fn user(kit: &TestStore, name: &str) -> UserId {
     kit.store.tx("test.user", async |tx| insert_user(tx, name).await).await.expect("a user is added")
 }
 

@@ -1,0 +1,119 @@
+//! Reading the inbox: starts, devices and pages, from the hot copy and from the store.
+
+use super::*;
+use shared::{
+    metrics::Metrics,
+    model::NewNotification,
+    ops::{InboxStart, PAGE_BYTES, PAGE_ENTRIES},
+    relay::Relay,
+};
+
+/// Puts `count` entries into the user's inbox.
+async fn fill(ops: &Ops, user: UserId, count: usize) {
+    let body = "x".repeat(1_500);
+    let one = |_| NewNotification {
+        user,
+        kind: "test",
+        title: "title".into(),
+        body: body.clone(),
+        metadata: BTreeMap::new(),
+    };
+    ops.notify((0..count).map(one).collect()).await.unwrap();
+}
+
+fn relay(ops: &Ops) -> Relay {
+    Relay::new(ops.store().clone(), ops.engine().clone(), Metrics::new())
+}
+
+/// Reads from `after` until caught up: positions, and frames by position.
+async fn replay(ops: &Ops, user: UserId, mut after: u64) -> Vec<(u64, String)> {
+    let mut read = Vec::new();
+    loop {
+        let page = ops.inbox_page(user, after, 1_000).await.unwrap();
+        let Some(last) = page.last() else { return read };
+        let bytes: usize = page.iter().map(|entry| entry.frame.len()).sum();
+        assert!(page.len() <= PAGE_ENTRIES && bytes <= PAGE_BYTES);
+        after = last.seq;
+        read.extend(page.into_iter().map(|entry| (entry.seq, String::from_utf8(entry.frame.to_vec()).unwrap())));
+    }
+}
+
+on_both! {
+    a_device_goes_on_where_it_acked_and_a_new_one_where_the_user_is,
+    a_device_that_lost_entries_to_trimming_is_told,
+    a_user_has_twenty_devices_and_those_not_seen_for_a_month_are_forgotten,
+    pages_are_the_same_from_the_hot_copy_and_from_the_store,
+    a_reconnect_inside_the_hot_window_asks_the_database_nothing,
+}
+
+async fn a_device_goes_on_where_it_acked_and_a_new_one_where_the_user_is(kit: &TestStore) {
+    let (ops, (_, ada)) = (ops(kit), sign_in(kit, "ada").await);
+    let start = async |device: &str, pos| ops.inbox_start(ada.user_id, device, pos).await.unwrap();
+    assert_eq!(start("phone", None).await, InboxStart { pos: 0, head: 0, recovered: true });
+    fill(&ops, ada.user_id, 10).await;
+    assert_eq!(start("phone", None).await, InboxStart { pos: 0, head: 10, recovered: true });
+    ops.engine().mailbox.ack(ada.user_id, "phone", 4).await.unwrap();
+    assert_eq!(start("phone", None).await.pos, 4, "the ack is only in the engine yet");
+    relay(&ops).flush_acks().await.unwrap();
+    let restarted = super::ops(kit);
+    let start = async |device: &str, pos| restarted.inbox_start(ada.user_id, device, pos).await.unwrap();
+    assert_eq!(start("phone", None).await.pos, 4, "and now in the store");
+    assert_eq!(start("phone", Some(7)).await.pos, 7, "what the client has counts more");
+    assert_eq!(start("laptop", None).await, InboxStart { pos: 4, head: 10, recovered: true });
+    assert_eq!(start("laptop", Some(11)).await, InboxStart { pos: 4, head: 10, recovered: false });
+}
+
+async fn a_device_that_lost_entries_to_trimming_is_told(kit: &TestStore) {
+    let (ops, (_, ada)) = (ops(kit), sign_in(kit, "ada").await);
+    fill(&ops, ada.user_id, 10).await;
+    sql(kit, "delete from inbox where seq <= 6").await;
+    let start = async |device: &str, pos| ops.inbox_start(ada.user_id, device, pos).await.unwrap();
+    assert_eq!(start("phone", Some(5)).await, InboxStart { pos: 6, head: 10, recovered: false });
+    assert_eq!(start("phone", Some(6)).await, InboxStart { pos: 6, head: 10, recovered: true });
+    assert_eq!(start("laptop", None).await, InboxStart { pos: 6, head: 10, recovered: true }, "registered above at 6");
+    assert_eq!(replay(&ops, ada.user_id, 6).await.len(), 4);
+}
+
+async fn a_user_has_twenty_devices_and_those_not_seen_for_a_month_are_forgotten(kit: &TestStore) {
+    let (ops, (_, ada)) = (ops(kit), sign_in(kit, "ada").await);
+    let devices = async || {
+        let names = async |c: &mut _| testing::texts(c, "select device from inbox_cursors order by seen_at").await;
+        kit.store.read("test.devices", names).await.unwrap()
+    };
+    for n in 0..25 {
+        ops.inbox_start(ada.user_id, &format!("device{n}"), None).await.unwrap();
+        kit.clock.advance(Duration::from_mins(1));
+    }
+    let kept = devices().await;
+    assert_eq!((kept.len(), kept[0].as_str(), kept[19].as_str()), (20, "device5", "device24"));
+    let writes = runs(kit, "inbox.register");
+    ops.inbox_start(ada.user_id, "device24", None).await.unwrap();
+    assert_eq!(runs(kit, "inbox.register"), writes, "a device that comes and goes is not written each time");
+    kit.clock.advance(Duration::from_hours(31 * 24));
+    ops.inbox_start(ada.user_id, "new", None).await.unwrap();
+    assert_eq!(devices().await, ["new"]);
+}
+
+async fn pages_are_the_same_from_the_hot_copy_and_from_the_store(kit: &TestStore) {
+    let (ops, (_, ada)) = (ops(kit), sign_in(kit, "ada").await);
+    fill(&ops, ada.user_id, 150).await;
+    let cold = replay(&ops, ada.user_id, 0).await;
+    assert_eq!(cold.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), (1..=150).collect::<Vec<_>>());
+    relay(&ops).deliver().await.unwrap();
+    assert_eq!(replay(&ops, ada.user_id, 0).await, cold);
+    let queries = runs(kit, "inbox.page");
+    let hot = replay(&ops, ada.user_id, 140).await;
+    assert_eq!((hot.as_slice(), runs(kit, "inbox.page")), (&cold[140..], queries), "the newest need no query");
+}
+
+async fn a_reconnect_inside_the_hot_window_asks_the_database_nothing(kit: &TestStore) {
+    let (ops, (_, ada)) = (ops(kit), sign_in(kit, "ada").await);
+    fill(&ops, ada.user_id, 30).await;
+    relay(&ops).deliver().await.unwrap();
+    let before = kit.store.statement_stats();
+    let start = ops.inbox_start(ada.user_id, "phone", Some(28)).await.unwrap();
+    assert_eq!(start, InboxStart { pos: 28, head: 30, recovered: true });
+    assert_eq!(replay(&ops, ada.user_id, start.pos).await.len(), 2);
+    let after = kit.store.statement_stats();
+    assert_eq!(before.iter().map(|work| work.count).sum::<u64>(), after.iter().map(|work| work.count).sum::<u64>());
+}
