@@ -1,12 +1,20 @@
 //! The process as handlers see it: one cheap clone with everything they may use, made once in `main` or by a test.
 
 use crate::{
+    embedded::Sockets,
     http::{cookie::SessionCookie, pagination::Cursors},
     router::Router,
     routes,
+    services::{Health, Mailer, Passwords},
 };
-use shared::{clock::Clock, config::Config, lifecycle::Lifecycle, metrics::Metrics, store::Store};
-use std::{ops::Deref, sync::Arc, time::Instant};
+use shared::{
+    clock::Clock, config::Config, engine::Engine, lifecycle::Lifecycle, metrics::Metrics, ops::Ops, store::Store,
+};
+use std::{
+    ops::Deref,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
 /// A handle of the process. A cheap clone: every clone is the same process.
 #[derive(Clone, Debug)]
@@ -25,14 +33,43 @@ pub struct Parts {
     pub metrics: Metrics,
     /// What survives.
     pub store: Store,
+    /// What is live.
+    pub engine: Engine,
+    /// What REST and the gateway share.
+    pub ops: Ops,
     /// How lists are continued.
     pub cursors: Cursors,
     /// How sessions are handed to browsers.
     pub cookie: SessionCookie,
+    /// How passwords are checked.
+    pub passwords: Passwords,
+    /// How mail leaves.
+    pub mailer: Mailer,
+    /// How the process is.
+    pub health: Health,
     /// What it answers.
     pub router: Router,
+    /// The gateway of this process, once it has started.
+    pub sockets: OnceLock<Sockets>,
     /// When it started.
     pub started: Instant,
+}
+
+/// What an [`App`] is put together from.
+#[derive(Debug)]
+pub struct Foundation {
+    /// What the process was told.
+    pub config: Config,
+    /// How it ends.
+    pub lifecycle: Lifecycle,
+    /// What it counts.
+    pub metrics: Metrics,
+    /// What survives; its clock is the process's clock.
+    pub store: Store,
+    /// What is live.
+    pub engine: Engine,
+    /// The installation's secret, the same for every process of it.
+    pub secret: Vec<u8>,
 }
 
 impl Deref for App {
@@ -44,25 +81,32 @@ impl Deref for App {
 }
 
 impl App {
-    /// Puts the parts together. `secret` is the installation's: every process of it must have the same.
-    pub fn new(
-        config: Config,
-        clock: Clock,
-        lifecycle: Lifecycle,
-        metrics: Metrics,
-        store: Store,
-        secret: &[u8],
-    ) -> Self {
+    /// Puts the parts together.
+    pub fn new(foundation: Foundation) -> Self {
+        Self::with_routes(foundation, routes::table())
+    }
+
+    /// The same with another table: for tests that need a handler nobody should have.
+    pub fn with_routes(foundation: Foundation, table: crate::router::Table) -> Self {
+        let Foundation { config, lifecycle, metrics, store, engine, secret } = foundation;
+        let clock = store.clock().clone();
+        let ops = Ops::new(store.clone(), engine.clone(), clock.clone(), config.session.clone());
         Self(Arc::new(Parts {
+            ops: ops.with_public_rooms(&config.gateway.public_rooms),
             cookie: SessionCookie::new(&config),
-            cursors: Cursors::new(secret),
-            router: routes::table().build(),
+            cursors: Cursors::new(&secret),
+            passwords: Passwords::new(),
+            mailer: Mailer::files(&config.data_dir),
+            health: Health::default(),
+            router: table.build(),
+            sockets: OnceLock::new(),
             started: Instant::now(),
             config,
             clock,
             lifecycle,
             metrics,
             store,
+            engine,
         }))
     }
 }

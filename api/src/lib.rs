@@ -12,11 +12,18 @@
 //! task of its own if it changes something). The handler's [`http::Reply`] or [`http::ApiError`] is rendered once, for
 //! all routes alike, and leaves with the security headers.
 //!
-//! Only `embedded` imports the gateway. Business rules that the WebSocket shares live in `shared::ops`; SQL lives in
+//! Only `embedded.rs` imports the gateway. Business rules that the WebSocket shares live in `shared::ops`; SQL lives in
 //! `shared::store`.
 
 pub mod app;
+pub mod banner;
+pub mod demo;
+pub mod embedded;
+pub mod housekeeping;
 pub mod http;
+mod page;
 pub mod router;
 pub mod routes;
 pub mod server;
+pub mod services;
+pub mod startup;

@@ -135,3 +135,10 @@ create table process_leases (
 ) strict;
 create unique index idx_process_leases_owner on process_leases (role) where role = 'owner';
 create index idx_process_leases_expires_at on process_leases (expires_at);
+
+-- What every process of one installation shares and nobody else knows: the keys that seal cursors.
+create table installation_secrets (
+    name       text not null primary key check (length(name) between 1 and 64),
+    secret     blob not null check (length(secret) = 32),
+    created_at text not null
+) strict;

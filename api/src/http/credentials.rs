@@ -4,19 +4,26 @@
 //! string we never issued is 401. The header wins over the cookie: who sends it means it.
 
 use http::{HeaderMap, header};
-use shared::secret::TokenHash;
+use shared::secret::{Secret, TokenHash};
 
-/// A presented token. Only its hash is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A presented token.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Presented {
-    /// The hash it would be stored under.
-    pub hash: TokenHash,
+    /// The token itself: looked up, and sent back with a renewed cookie.
+    pub token: Secret,
     /// Whether a browser may have sent it by itself.
     pub by_cookie: bool,
 }
 
+impl Presented {
+    /// What the token would be stored under.
+    pub fn hash(&self) -> TokenHash {
+        TokenHash::of(self.token.expose())
+    }
+}
+
 /// What the headers say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credentials {
     /// Nothing.
     None,
@@ -30,10 +37,10 @@ pub enum Credentials {
 pub fn read(headers: &HeaderMap, cookie_name: &str) -> Credentials {
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let Some(token) = value.to_str().ok().and_then(bearer) else { return Credentials::Unusable };
-        return Credentials::Token(Presented { hash: TokenHash::of(token), by_cookie: false });
+        return Credentials::Token(Presented { token: Secret::new(token), by_cookie: false });
     }
     match cookie(headers, cookie_name) {
-        Some(token) => Credentials::Token(Presented { hash: TokenHash::of(token), by_cookie: true }),
+        Some(token) => Credentials::Token(Presented { token: Secret::new(token), by_cookie: true }),
         None => Credentials::None,
     }
 }
@@ -62,7 +69,7 @@ mod tests {
     }
 
     fn token(text: &str, by_cookie: bool) -> Credentials {
-        Credentials::Token(Presented { hash: TokenHash::of(text), by_cookie })
+        Credentials::Token(Presented { token: Secret::new(text), by_cookie })
     }
 
     #[test]

@@ -4,10 +4,13 @@
 //! Messages are written for people and never carry SQL, paths or another user's data. What really happened travels in
 //! `source`, is logged once by the pipeline under the request's id, and reaches the client only in development.
 
-use super::{BoxError, rate_limit::Standing};
+use super::{
+    BoxError,
+    rate_limit::{Policy, Standing},
+};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
-use shared::{model::Portals, store::StoreError};
+use shared::{engine::EngineError, model::Portals, ops::OpsError, store::StoreError};
 use std::{borrow::Cow, fmt, time::Duration};
 
 /// How long a client should wait before trying again when nothing better is known.
@@ -271,6 +274,29 @@ impl From<StoreError> for ApiError {
             StoreError::UniqueViolation { .. } => Self::AlreadyExists("There is one like this already".into()),
             StoreError::ForeignKeyViolation => Self::Conflict("It refers to something that is not there".into()),
             error => Self::internal(error),
+        }
+    }
+}
+
+impl From<EngineError> for ApiError {
+    fn from(error: EngineError) -> Self {
+        Self::unavailable(error)
+    }
+}
+
+impl From<OpsError> for ApiError {
+    fn from(error: OpsError) -> Self {
+        match error {
+            OpsError::NotFound => Self::NotFound("Resource"),
+            OpsError::Forbidden => Self::forbidden("You may not do this"),
+            OpsError::Invalid { field, message } => Self::field(field, message),
+            OpsError::Conflict(message) => Self::conflict(message),
+            OpsError::RateLimited { retry_after } => Self::RateLimited(Standing::spent(
+                Policy { name: "operation", burst: 1, window: retry_after },
+                retry_after,
+            )),
+            OpsError::Unavailable { retry_after, .. } => Self::Unavailable { retry_after, source: Some(error.into()) },
+            OpsError::Internal(_) => Self::internal(error),
         }
     }
 }

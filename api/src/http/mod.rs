@@ -4,7 +4,8 @@
 //! pipeline.rs    the order of it all: id, limits, identity, body, handler, rendering, headers, log
 //! request.rs     Ctx: what a handler is given          json.rs query.rs validate.rs   reading it strictly
 //! response.rs    Reply: what a handler gives back      error.rs problem.rs            failures as clients see them
-//! credentials.rs cookie.rs csrf.rs cors.rs             who asks, from where, and whether a browser may
+//! credentials.rs session.rs cookie.rs                 who asks
+//! csrf.rs cors.rs                                      from where, and whether a browser may
 //! client.rs      the client's address behind proxies   rate_limit.rs                  and what it may use
 //! pagination.rs etag.rs idempotency.rs                 lists, conditional requests, safe retries
 //! ```
@@ -16,7 +17,7 @@ pub mod credentials;
 pub mod csrf;
 pub mod error;
 pub mod etag;
-pub(crate) mod headers;
+mod headers;
 pub mod idempotency;
 mod json;
 pub mod pagination;
@@ -27,9 +28,11 @@ pub mod rate_limit;
 pub mod request;
 mod request_id;
 pub mod response;
+mod session;
 pub mod validate;
 
 pub use error::{ApiError, FieldError};
+pub(crate) use headers::PAGE_POLICY;
 pub use pagination::Cursor;
 pub use pipeline::handle;
 pub use request::{Ctx, Params};

@@ -10,11 +10,13 @@
 
 use super::{
     ApiError, Body, Ctx, Outcome, Params, Reply, RequestId, client, cors, csrf, empty,
-    error::chain,
+    error::{RETRY_SOON, chain},
     headers,
     problem::{self, Scene},
+    rate_limit::{self, Policy},
     request_id,
     response::Asked,
+    session,
 };
 use crate::{
     app::App,
@@ -26,7 +28,10 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, h
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use std::{net::SocketAddr, panic::AssertUnwindSafe};
+use std::{
+    net::{IpAddr, SocketAddr},
+    panic::AssertUnwindSafe,
+};
 use tokio::time::timeout;
 
 /// The request's side of the conversation, kept until its answer is complete.
@@ -109,28 +114,56 @@ async fn serve(
     if !csrf::allows(&heard.method, &heard.headers, http) {
         return Err(ApiError::forbidden("Requests from this origin are not allowed"));
     }
-    let Action::Handler(handler) = &endpoint.action else {
-        return Err(ApiError::NotFound("Address"));
-    };
-    if matches!(endpoint.access, Access::Session | Access::ReadOnlySession) {
-        return Err(ApiError::unauthorized());
+    let mut standing = None;
+    if endpoint.access != Access::Open {
+        let per_address = Policy::new("address", http.rate_per_ip, 60);
+        standing = rate_limit::take(&app.engine.limits, per_address, &client::bucket(ip)).await?;
     }
-    let changes = !heard.method.is_safe();
-    let (head, body) = request.into_parts();
-    let body = if changes { collect(app, &head.headers, body).await? } else { Bytes::new() };
-    let ctx = Ctx { app: app.clone(), head, params, identity: None, presented: None, ip, id: heard.id.clone(), body };
-    let work = handler(ctx);
+    let visitor = session::identify(app, &heard.headers, endpoint.access, &mut heard.extra).await?;
+    if let Some(visitor) = &visitor {
+        let user = visitor.identity.user_id.to_string();
+        let per_user = Policy::new("user", http.rate_per_user, 60);
+        let of_user = rate_limit::take(&app.engine.limits, per_user, &user).await?;
+        standing = of_user.map(|of_user| of_user.tighter(standing)).or(standing);
+        heard.user = Some(user);
+    }
+    if let Some(standing) = standing {
+        standing.write(&mut heard.extra);
+    }
+    match &endpoint.action {
+        Action::Socket => upgrade(app, request, ip).await,
+        Action::Handler(handler) => {
+            let (head, body) = request.into_parts();
+            let changes = !head.method.is_safe();
+            let body = if changes { collect(app, &head.headers, body).await? } else { Bytes::new() };
+            let (identity, presented) = visitor.map(|visitor| (visitor.identity, visitor.presented)).unzip();
+            let ctx = Ctx { app: app.clone(), head, params, identity, presented, ip, id: heard.id.clone(), body };
+            run(app, handler(ctx), changes).await
+        }
+    }
+}
+
+/// Runs a handler against its deadline; one that changes something in a task of its own.
+async fn run(app: &App, work: impl Future<Output = Outcome> + Send + 'static, changes: bool) -> Outcome {
+    let deadline = app.config.http.request_timeout;
     if !changes {
-        return timeout(http.request_timeout, work).await.unwrap_or(Err(ApiError::Timeout));
+        return timeout(deadline, work).await.unwrap_or(Err(ApiError::Timeout));
     }
-    let task = app.lifecycle.tracker().spawn(work);
-    match timeout(http.request_timeout, task).await {
+    match timeout(deadline, app.lifecycle.tracker().spawn(work)).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(failure)) => match failure.try_into_panic() {
             Ok(panic) => Err(panicked(panic.as_ref())),
             Err(cancelled) => Err(ApiError::unavailable(cancelled)),
         },
         Err(_) => Err(ApiError::Timeout),
+    }
+}
+
+/// Hands the connection to the gateway, if this process hosts one.
+async fn upgrade(app: &App, request: Request<Incoming>, ip: IpAddr) -> Outcome {
+    match app.sockets.get() {
+        Some(sockets) => Ok(Reply::raw(sockets.upgrade(request, ip).await)),
+        None => Err(ApiError::Unavailable { retry_after: RETRY_SOON, source: None }),
     }
 }
 

@@ -4,8 +4,9 @@
 //! When the engine cannot answer, requests pass: an outage of the limiter must not become an outage of the service
 //! (the password hasher's own bound still holds).
 
-use super::response::ceil_secs;
+use super::{ApiError, response::ceil_secs};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use shared::engine::{Limits, Quota};
 use std::time::Duration;
 
 /// A named quota: so many at once, and so many per window in the long run.
@@ -65,6 +66,25 @@ impl Standing {
     pub fn tighter(self, other: Option<Self>) -> Self {
         other.filter(|other| other.remaining < self.remaining).unwrap_or(self)
     }
+}
+
+/// Takes one from `who`'s bucket. `Err` is a refusal; `Ok(None)` means that nobody could tell.
+pub async fn take(limits: &Limits, policy: Policy, who: &str) -> Result<Option<Standing>, ApiError> {
+    let quota = Quota { burst: policy.burst, per: policy.window };
+    let decision = match limits.take(&format!("{}:{who}", policy.name), quota).await {
+        Ok(decision) => decision,
+        Err(error) => {
+            tracing::warn!(policy = policy.name, %error, "failed to check a rate limit; the request passes");
+            return Ok(None);
+        }
+    };
+    let standing = Standing {
+        policy,
+        remaining: decision.remaining,
+        retry_after: decision.retry_after,
+        reset_after: decision.reset_after,
+    };
+    if decision.allowed { Ok(Some(standing)) } else { Err(ApiError::RateLimited(standing)) }
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! What a handler is given: one value with everything about the request, already authenticated, limited and read.
 
-use super::{ApiError, RequestId, client, credentials::Presented, json, query, query::Query};
+use super::{
+    ApiError, RequestId, client, credentials::Presented, json, query, query::Query, rate_limit, rate_limit::Policy,
+};
 use crate::app::App;
 use bytes::Bytes;
 use http::{HeaderMap, request::Parts};
@@ -53,6 +55,16 @@ impl Ctx {
     /// A part of the path as an id. What cannot be one names nothing: 404, as for an id nobody has.
     pub fn param<T: FromStr>(&self, name: &str, what: &'static str) -> Result<T, ApiError> {
         self.params.get(name).and_then(|text| text.parse().ok()).ok_or(ApiError::NotFound(what))
+    }
+
+    /// The valid session's token.
+    pub fn token(&self) -> Result<&Presented, ApiError> {
+        self.presented.as_ref().ok_or(ApiError::unauthorized())
+    }
+
+    /// Takes one from a strict limit of this route; 429 if there is none left.
+    pub async fn limit(&self, policy: Policy, who: &str) -> Result<(), ApiError> {
+        rate_limit::take(&self.app.engine.limits, policy, who).await.map(drop)
     }
 
     /// What the client's address is counted under.

@@ -53,7 +53,7 @@ impl Reply {
         Self::with_status(StatusCode::CREATED, data).header(header::LOCATION, location)
     }
 
-    /// Any success with data.
+    /// Any status with data; `success` follows the status.
     pub fn with_status<T: Serialize + ?Sized>(status: StatusCode, data: &T) -> Self {
         Self::new(status, Content::Enveloped { data: raw(data), extra: Vec::new() })
     }
@@ -132,16 +132,20 @@ impl Reply {
     pub(super) fn render(self, asked: &Asked<'_>, id: &RequestId, now: Timestamp) -> Response<Body> {
         let Self { status, headers, content, meta, next, etag } = self;
         if let Some(tag) = etag.as_ref().filter(|tag| tag.spares(asked.headers)) {
-            return not_modified(tag, headers);
+            return not_modified(tag, content, headers);
         }
         let mut answer = match content {
             Content::Raw(mut response) => {
                 response.headers_mut().extend(headers);
+                if let Some(etag) = etag {
+                    etag.write(response.headers_mut());
+                }
                 return response;
             }
             Content::Nothing => Response::new(empty()),
             Content::Enveloped { data, extra } => {
-                let envelope = Envelope { data: &data, extra: &extra, meta: &meta, id, now };
+                let envelope =
+                    Envelope { success: status.is_success(), data: &data, extra: &extra, meta: &meta, id, now };
                 let body = serde_json::to_vec(&envelope).expect("an envelope of raw JSON serialises");
                 let mut response = Response::new(full(body));
                 response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -180,6 +184,7 @@ impl Asked<'_> {
 }
 
 struct Envelope<'a> {
+    success: bool,
     data: &'a RawValue,
     extra: &'a [(&'static str, Box<RawValue>)],
     meta: &'a [(&'static str, Box<RawValue>)],
@@ -200,7 +205,7 @@ impl Serialize for Envelope<'_> {
             }
         }
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("success", &true)?;
+        map.serialize_entry("success", &self.success)?;
         map.serialize_entry("data", self.data)?;
         self.extra.iter().try_for_each(|(name, value)| map.serialize_entry(name, value))?;
         map.serialize_entry("meta", &Meta(self))?;
@@ -208,10 +213,15 @@ impl Serialize for Envelope<'_> {
     }
 }
 
-fn not_modified(etag: &ETag, headers: HeaderMap) -> Response<Body> {
+/// What a 200 would have said, without what describes its body.
+fn not_modified(etag: &ETag, content: Content, headers: HeaderMap) -> Response<Body> {
     let mut answer = Response::new(empty());
     *answer.status_mut() = StatusCode::NOT_MODIFIED;
-    *answer.headers_mut() = headers;
+    if let Content::Raw(response) = content {
+        *answer.headers_mut() = response.into_parts().0.headers;
+        answer.headers_mut().remove(header::CONTENT_TYPE);
+    }
+    answer.headers_mut().extend(headers);
     etag.write(answer.headers_mut());
     answer
 }

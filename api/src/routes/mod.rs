@@ -13,9 +13,47 @@
 //!    [`crate::http::ApiError::NotFound`].
 //! 4. A test in `tests/suite/<resource>.rs` that goes through the wire: the good case, who may not, and bad input.
 
-use crate::router::Table;
+pub mod auth;
+pub mod demo;
+pub mod health;
+pub mod ws;
+
+use crate::{
+    page,
+    router::{
+        Access::{Open, Public, ReadOnlySession, Session},
+        Table,
+    },
+};
 
 /// Every path of the api.
+#[rustfmt::skip] // a table is read by column
 pub fn table() -> Table {
-    Table::new()
+    page::routes(Table::new())
+        .get("/health", Open, health::report::show)
+        .get("/health/live", Open, health::probes::live)
+        .get("/health/ready", Open, health::probes::ready)
+        .get("/api/health/db", Public, health::db::show)
+        .get("/api/health/cache", Public, health::cache::show)
+
+        .post("/api/auth/register", Public, auth::register::create)
+        .get("/api/auth/verify-email", Public, auth::verification::follow)
+        .post("/api/auth/verify-email", Public, auth::verification::create)
+        .post("/api/auth/resend-verification", Public, auth::verification::resend)
+        .post("/api/auth/creator/login", Public, auth::login::creator)
+        .post("/api/auth/investor/login", Public, auth::login::investor)
+        .post("/api/auth/production/login", Public, auth::login::production)
+        .post("/api/auth/portal", Session, auth::portal::create)
+        .get("/api/auth/session", ReadOnlySession, auth::session::show)
+        .post("/api/auth/session", Session, auth::session::show)
+        .post("/api/auth/logout", Session, auth::logout::create)
+        .get("/api/auth/sessions", Session, auth::sessions::list)
+        .delete("/api/auth/sessions/{id}", Session, auth::sessions::delete)
+        .post("/api/auth/sessions/revoke-others", Session, auth::sessions::revoke_others)
+        .post("/api/auth/change-password", Public, auth::change_password::create)
+
+        .socket("/ws")
+        .post("/api/ws/ticket", Session, ws::ticket::create)
+
+        .get("/api/demo/accounts", Public, demo::accounts::list)
 }

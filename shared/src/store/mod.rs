@@ -62,6 +62,7 @@ pub mod genres;
 pub mod health;
 mod histogram;
 pub mod inbox;
+pub mod installation;
 pub mod leases;
 pub mod messages;
 mod migrate;

@@ -1,0 +1,51 @@
+//! The gateway inside this process: the one file of the api that knows it. In the distributed mode the gateway is a
+//! process of its own, and nothing here runs.
+
+use crate::{app::App, http::Body};
+use ::http::{Request, Response};
+use gateway::{Gateway, Parts};
+use hyper::body::Incoming;
+use shared::engine::EngineError;
+use std::net::IpAddr;
+
+/// The gateway of this process. A cheap clone.
+#[derive(Clone)]
+pub struct Sockets(Gateway);
+
+impl std::fmt::Debug for Sockets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Sockets").field(&self.0.connections()).finish()
+    }
+}
+
+/// Starts the gateway's tasks; from now on `/ws` is answered.
+pub async fn start(app: &App) -> Result<(), EngineError> {
+    let parts = Parts {
+        config: app.config.gateway.clone(),
+        http: app.config.http.clone(),
+        cookie: app.config.session.cookie.clone(),
+        ops: app.ops.clone(),
+        metrics: app.metrics.clone(),
+        lifecycle: app.lifecycle.clone(),
+    };
+    let sockets = Sockets(Gateway::start(parts).await?);
+    app.sockets.set(sockets).expect("a process starts one gateway");
+    Ok(())
+}
+
+impl Sockets {
+    /// Answers an upgrade; the connection goes on as a task of the lifecycle's tracker.
+    pub async fn upgrade(&self, request: Request<Incoming>, address: IpAddr) -> Response<Body> {
+        self.0.upgrade(request, address).await.map(boxed)
+    }
+
+    /// How many sockets are open.
+    pub fn connections(&self) -> usize {
+        self.0.connections()
+    }
+}
+
+fn boxed(body: http_body_util::Full<bytes::Bytes>) -> Body {
+    use http_body_util::BodyExt as _;
+    body.map_err(|never| match never {}).boxed_unsync()
+}

@@ -1,0 +1,37 @@
+//! What has to be done now and then: sessions that nobody can use any more are removed.
+
+use crate::app::App;
+use shared::store::sessions;
+use std::time::Duration;
+
+/// How often.
+const EVERY: Duration = Duration::from_secs(10 * 60);
+/// Rows in one transaction, so that nobody waits for the writer.
+const BATCH: u32 = 500;
+
+/// Runs until the soft stop.
+pub async fn run(app: App) {
+    loop {
+        tokio::select! {
+            biased;
+            () = app.lifecycle.soft().cancelled() => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+        if let Err(error) = expire(&app).await {
+            tracing::warn!(%error, "failed to remove expired sessions; trying again later");
+        }
+    }
+}
+
+/// Removes every expired session, a batch at a time; returns how many.
+pub async fn expire(app: &App) -> Result<u64, shared::store::StoreError> {
+    let mut removed = 0;
+    while !app.lifecycle.stopping() {
+        let batch = app.store.tx("sessions.expire", async |tx| sessions::expire(tx, BATCH).await).await?;
+        removed += batch;
+        if batch < u64::from(BATCH) {
+            break;
+        }
+    }
+    Ok(removed)
+}

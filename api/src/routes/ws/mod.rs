@@ -1,0 +1,3 @@
+//! What REST does for WebSockets.
+
+pub mod ticket;

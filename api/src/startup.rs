@@ -1,0 +1,225 @@
+//! From a configuration to a platform that serves, in the one order that works: what can be refused cheaply comes
+//! first (folder, port), then the store, its owner lease and the schema, the engine, the demo, and last everything
+//! that acts by itself. Clients that come early wait in the listener's backlog.
+//!
+//! Each failure is one line that names the setting to change.
+
+use crate::{
+    app::{App, Foundation},
+    demo, embedded,
+    http::{ApiError, error::chain},
+    router::Table,
+    routes, server,
+};
+use shared::{
+    admin::{Admin, AdminSources},
+    clock::Clock,
+    config::{Config, ConfigError},
+    engine::{Engine, EngineError},
+    lifecycle::Lifecycle,
+    metrics::Metrics,
+    relay::Relay,
+    store::{
+        Store, StoreError, installation,
+        leases::{self, Claim, Process, Refused, Role},
+    },
+};
+use std::{net::SocketAddr, process::ExitCode};
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+/// This process's name in leases, in `pg_stat_activity` and in the admin token's file.
+const NAME: &str = "api";
+/// Connections of the commands that run beside a serving process.
+const COMMAND_CONNECTIONS: u32 = 2;
+
+/// Why the platform did not start. Every text is one line, and names a setting if one can help.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Another process is there already, or has used the connections up.
+    #[error("DATABASE_URL={url}: {refused}")]
+    Refused {
+        /// The store.
+        url: String,
+        /// Why.
+        refused: Refused,
+    },
+    /// The store cannot be opened or migrated.
+    #[error("DATABASE_URL={url}: {error}")]
+    Store {
+        /// The store.
+        url: String,
+        /// What happened.
+        error: StoreError,
+    },
+    /// The engine.
+    #[error("REDIS_URL: {0}")]
+    Engine(#[from] EngineError),
+    /// The demo data could not be brought in.
+    #[error("failed to bring the demo data in: {}", chain(.0))]
+    Demo(ApiError),
+}
+
+/// A platform that serves. Dropping it does not end it: [`Platform::close`] or the lifecycle does.
+#[derive(Debug)]
+pub struct Platform {
+    /// What handlers see.
+    pub app: App,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The operators' side.
+    pub admin: Admin,
+    lease: Uuid,
+}
+
+impl Platform {
+    /// Starts everything; the platform serves when this returns.
+    pub async fn start(config: Config, clock: Clock, lifecycle: Lifecycle) -> Result<Self, StartError> {
+        Self::start_with(config, clock, lifecycle, routes::table()).await
+    }
+
+    /// The same with another table of routes, for tests.
+    pub async fn start_with(
+        mut config: Config,
+        clock: Clock,
+        lifecycle: Lifecycle,
+        table: Table,
+    ) -> Result<Self, StartError> {
+        config.data_dir.prepare()?;
+        let listener = bind(&mut config)?;
+        let address = listener.local_addr().map_err(|error| ConfigError::unusable("PORT", config.http.port, error))?;
+        let engine = Engine::connect(config.redis_url.as_ref(), clock.clone())?;
+        let (store, lease) = open_store(&config, clock).await?;
+        let secret = installation_secret(&config, &store).await?;
+        let metrics = Metrics::new();
+        let foundation = Foundation {
+            config,
+            lifecycle: lifecycle.clone(),
+            metrics,
+            store,
+            engine,
+            secret: secret.as_bytes().to_vec(),
+        };
+        let app = App::with_routes(foundation, table);
+        if app.config.environment.is_development() {
+            demo::seed(&app).await.map_err(StartError::Demo)?;
+        }
+        let admin = open_admin(&app).await?;
+        embedded::start(&app).await?;
+        let (tracker, drain) = (lifecycle.tracker(), app.config.http.drain_timeout);
+        let relay = Relay::new(app.store.clone(), app.engine.clone(), app.metrics.clone());
+        tracker.spawn(relay.run(lifecycle.clone()));
+        tracker.spawn(leases::keep(app.store.clone(), lease, lifecycle.clone(), drain));
+        tracker.spawn(crate::housekeeping::run(app.clone()));
+        tracker.spawn(server::serve(app.clone(), listener));
+        Ok(Self { app, address, admin, lease })
+    }
+
+    /// Serves until a signal; drains; says how it went.
+    pub async fn run(self) -> std::io::Result<ExitCode> {
+        let code = self.app.lifecycle.run(self.app.config.http.drain_timeout).await?;
+        self.close().await;
+        Ok(code)
+    }
+
+    /// Gives the lease back and closes the operators' side. The lifecycle has ended before.
+    pub async fn close(self) {
+        let lease = self.lease;
+        if let Err(error) = self.app.store.tx("leases.release", async |tx| leases::release(tx, lease).await).await {
+            tracing::warn!(%error, "failed to give the lease back; it ends by itself");
+        }
+        self.admin.close().await;
+    }
+}
+
+/// Binds first, so that a taken port is told before anything is touched; port 0 becomes the port it got.
+fn bind(config: &mut Config) -> Result<TcpListener, ConfigError> {
+    let wanted = SocketAddr::new(config.http.host, config.http.port);
+    let setting = |error: &std::io::Error| match error.kind() {
+        std::io::ErrorKind::AddrNotAvailable => ("HOST", config.http.host.to_string()),
+        _ => ("PORT", config.http.port.to_string()),
+    };
+    let listener = server::bind(wanted).map_err(|error| {
+        let (name, value) = setting(&error);
+        ConfigError::unusable(name, value, error)
+    })?;
+    if let Ok(address) = listener.local_addr() {
+        config.http.port = address.port();
+    }
+    Ok(listener)
+}
+
+/// Opens the store with two connections, brings the schema up to date, claims the store, and opens it again with what
+/// was granted.
+async fn open_store(config: &Config, clock: Clock) -> Result<(Store, Uuid), StartError> {
+    let failed = |error| StartError::Store { url: shown_url(config), error };
+    let first = open_small(config, clock.clone()).await?;
+    first.migrate().await.map_err(failed)?;
+    let process = Process::this(NAME);
+    let claim = Claim {
+        role: if config.redis_url.is_none() { Role::Owner } else { Role::Member },
+        connections: config.database.pool.max_size,
+        budget: leases::BUDGET,
+    };
+    let granted =
+        first.try_tx("leases.claim", async |tx| leases::claim(tx, &process, claim).await).await.map_err(|refused| {
+            match refused {
+                Refused::Store(error) => failed(error),
+                refused => StartError::Refused { url: shown_url(config), refused },
+            }
+        })?;
+    drop(first);
+    let mut database = config.database.clone();
+    database.pool.max_size = granted;
+    let store = Store::connect(&database, &config.data_dir.0, NAME, clock).await.map_err(failed)?;
+    Ok((store, process.id))
+}
+
+/// The store for commands that run for a moment, perhaps beside a serving process.
+pub async fn open_small(config: &Config, clock: Clock) -> Result<Store, StartError> {
+    let mut database = config.database.clone();
+    database.pool.max_size = COMMAND_CONNECTIONS;
+    let store = Store::connect(&database, &config.data_dir.0, NAME, clock).await;
+    store.map_err(|error| StartError::Store { url: shown_url(config), error })
+}
+
+async fn installation_secret(config: &Config, store: &Store) -> Result<shared::secret::TokenHash, StartError> {
+    let secret = store.tx("installation.secret", async |tx| installation::secret(tx, "cursors").await).await;
+    secret.map_err(|error| StartError::Store { url: shown_url(config), error })
+}
+
+/// An app for commands: nothing listens, nothing acts by itself.
+pub async fn offline(config: Config, clock: Clock) -> Result<App, StartError> {
+    config.data_dir.prepare()?;
+    let store = open_small(&config, clock.clone()).await?;
+    store.migrate().await.map_err(|error| StartError::Store { url: shown_url(&config), error })?;
+    let secret = installation_secret(&config, &store).await?;
+    Ok(App::new(Foundation {
+        lifecycle: Lifecycle::new(),
+        metrics: Metrics::new(),
+        engine: Engine::memory(clock),
+        secret: secret.as_bytes().to_vec(),
+        store,
+        config,
+    }))
+}
+
+async fn open_admin(app: &App) -> Result<Admin, ConfigError> {
+    let sources = AdminSources {
+        name: app.config.gateway.node.clone(),
+        environment: app.config.environment,
+        store: Some(app.store.clone()),
+        metrics: app.metrics.clone(),
+        clock: app.clock.clone(),
+        socket_limit: app.config.gateway.limits.connections,
+    };
+    Admin::open(&app.config.admin, &app.config.data_dir, sources, &app.lifecycle).await
+}
+
+/// The store's address as it may be printed: a URL with a password stays hidden.
+fn shown_url(config: &Config) -> String {
+    if config.database.is_sqlite() { config.database_url().expose().to_owned() } else { "<redacted>".into() }
+}
