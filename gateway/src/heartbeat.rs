@@ -27,7 +27,7 @@ enum Verdict {
     Close(CloseReason),
 }
 
-/// Runs until the hard stop: a draining socket still needs its deadline.
+/// Runs until the node has ended: a draining socket still needs its deadline.
 pub(crate) async fn run(node: Arc<Node>) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -35,11 +35,8 @@ pub(crate) async fn run(node: Arc<Node>) {
     loop {
         tokio::select! {
             biased;
-            () = node.lifecycle.hard().cancelled() => return,
+            () = node.ended.cancelled() => return,
             _ = ticks.tick() => {}
-        }
-        if node.lifecycle.stopping() && node.registry.len() == 0 {
-            return;
         }
         let late = last.elapsed() > 3 * TICK;
         last = Instant::now();

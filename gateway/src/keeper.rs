@@ -12,6 +12,8 @@ use std::{
 use tokio::time::{MissedTickBehavior, interval};
 
 const TICK: Duration = Duration::from_secs(1);
+/// How often a draining node looks whether its last connection is gone.
+const DRAIN_POLL: Duration = Duration::from_millis(20);
 /// Ticks between two renewals of the node's lease.
 const RENEW_TICKS: u32 = 3;
 
@@ -23,7 +25,8 @@ pub(crate) async fn run(node: Arc<Node>) {
     loop {
         tokio::select! {
             biased;
-            () = node.lifecycle.hard().cancelled() => break,
+            () = node.ended.cancelled() => break,
+            () = drained(&node) => break,
             _ = ticks.tick() => {}
         }
         let presence = &node.engine().presence;
@@ -33,12 +36,18 @@ pub(crate) async fn run(node: Arc<Node>) {
         note(presence.sweep().await, "sweep presence");
         node.hub.sweep().await;
         count = count.wrapping_add(1);
-        if node.lifecycle.stopping() && node.registry.len() == 0 {
-            break;
-        }
     }
+    node.ended.cancel();
     // A clean end: the users' grace starts now instead of when the lease runs out.
     note(node.engine().presence.retire(&node.incarnation).await.map(|()| 0), "retire the node");
+}
+
+/// Ready once the node stops and its last connection is gone.
+async fn drained(node: &Node) {
+    node.lifecycle.soft().cancelled().await;
+    while node.registry.len() > 0 {
+        tokio::time::sleep(DRAIN_POLL).await;
+    }
 }
 
 /// Renews the lease. If it had run out (a stalled process, a flushed engine) every connection joins again, which

@@ -55,7 +55,6 @@ async fn handshake(gateway: Gateway, stream: TcpStream, peer: SocketAddr) {
         .timer(TokioTimer::new())
         .header_read_timeout(deadline)
         .max_headers(64)
-        .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::select! {
@@ -92,5 +91,7 @@ fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
     *response.status_mut() = status;
     let kind = http::HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    // One exchange per connection: this listener is for sockets, and an idle HTTP client would only hold one open.
+    response.headers_mut().insert(header::CONNECTION, http::HeaderValue::from_static("close"));
     response
 }

@@ -15,6 +15,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
+use tokio_util::sync::CancellationToken;
 
 /// One gateway's parts.
 pub(crate) struct Node {
@@ -32,6 +33,8 @@ pub(crate) struct Node {
     started: Instant,
     /// Seconds since the node started, moved by the heartbeat: reading it costs nothing.
     pub(crate) second: AtomicU32,
+    /// Cancelled when the last connection of a stopping node is gone, and at the hard stop: the node's tasks end.
+    pub(crate) ended: CancellationToken,
     /// Names connections.
     next_connection: AtomicU64,
     /// Upgrades a second.
@@ -50,6 +53,7 @@ impl Node {
         metrics: Metrics,
         lifecycle: Lifecycle,
     ) -> Self {
+        let ended = lifecycle.hard().child_token();
         let handshakes = config.limits.handshakes_per_second;
         let incarnation = Incarnation { node: config.node.as_str().into(), id: uuid::Uuid::now_v7() };
         Self {
@@ -63,6 +67,7 @@ impl Node {
             metrics,
             lifecycle,
             started: Instant::now(),
+            ended,
             second: AtomicU32::new(1), // 0 means "never" in the outboxes
             next_connection: AtomicU64::new(1),
             handshakes: Mutex::new(Bucket::new(handshakes, handshakes)),

@@ -24,13 +24,13 @@ const BATCH: usize = 256;
 /// Entries asked of the engine at once while a gap is filled.
 const FILL_PAGE: usize = 64;
 
-/// Runs until the node ends or the engine is gone.
+/// Runs until the node has ended or the engine is gone.
 pub(crate) async fn run(node: Arc<Node>, mut deliveries: Deliveries) {
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         let count = tokio::select! {
             biased;
-            () = node.lifecycle.hard().cancelled() => return,
+            () = node.ended.cancelled() => return,
             count = deliveries.recv_many(&mut batch, BATCH) => count,
         };
         if count == 0 {

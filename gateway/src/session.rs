@@ -76,7 +76,7 @@ impl Session {
         match self.bucket.take(now_ms) {
             Ok(()) => Admission::Admitted,
             // A client that goes on for a whole burst after the first refusal does not listen to errors.
-            Err(debt) if debt.frames >= self.patience => Admission::Close(CloseReason::RateLimited),
+            Err(debt) if debt.frames > self.patience => Admission::Close(CloseReason::RateLimited),
             Err(debt) => Admission::TooFast { retry_after_ms: debt.retry_after_ms },
         }
     }

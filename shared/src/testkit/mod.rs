@@ -4,9 +4,11 @@
 //! however that ends.
 
 mod postgres;
+pub mod socket;
 mod store;
 
 pub use postgres::{Database, Postgres};
+pub use socket::Socket;
 pub use store::TestStore;
 
 /// An environment variable of the test run: what a test may use is decided outside of any configuration.

@@ -1,0 +1,136 @@
+//! Who a socket acts for, and when it no longer does.
+
+use crate::node::{ORIGIN, TestNode};
+use serde_json::json;
+use shared::{
+    protocol::{CloseReason, event::Received},
+    testkit::Socket,
+};
+
+#[tokio::test]
+async fn hello_comes_first_and_a_ping_is_answered_before_authentication() {
+    let node = TestNode::start().await;
+    let mut socket = Socket::open(node.addr).await;
+    let Received::Hello { heartbeat, max, .. } = socket.frame().await else { panic!("hello comes first") };
+    assert_eq!((heartbeat, max), (30_000, 65_536));
+    let Received::Pong { t, id } = socket.call(json!({"type": "ping", "id": "p", "t": [1]})).await else { panic!() };
+    assert_eq!((t, id), (Some(json!([1])), Some(json!("p"))));
+    drop(socket);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_token_authenticates_and_the_device_defaults_to_the_session() {
+    let node = TestNode::start().await;
+    let ada = node.somebody().await;
+    let (_socket, ready) = Socket::ready(node.addr, &ada.token).await;
+    let Received::Ready { user, device, inbox, .. } = ready else { unreachable!() };
+    assert_eq!((user, device), (ada.id, ada.session.to_string()));
+    assert_eq!((inbox.pos, inbox.pending, inbox.recovered), (0, 0, true));
+    let (_other, ready) = Socket::resume(node.addr, &ada.token, json!({"device": "phone"})).await;
+    assert!(matches!(ready, Received::Ready { device, .. } if device == "phone"));
+}
+
+#[tokio::test]
+async fn a_cookie_counts_only_with_an_allowed_origin() {
+    let node = TestNode::start().await;
+    let ada = node.somebody().await;
+    let cookie = format!("theme=dark; pitchey-session={}", ada.token);
+
+    let mut page =
+        Socket::upgrade(node.addr, "/ws?device=web", &[("origin", ORIGIN), ("cookie", &cookie)]).await.unwrap();
+    let ready = page.expect(|frame| matches!(frame, Received::Ready { .. })).await;
+    assert!(matches!(ready, Received::Ready { user, device, .. } if user == ada.id && device == "web"));
+
+    let mut script = Socket::upgrade(node.addr, "/ws", &[("cookie", &cookie)]).await.unwrap();
+    let refused = script.call(json!({"type": "presence", "status": "away"})).await;
+    assert!(matches!(refused, Received::Error { code, .. } if code == "unauthenticated"));
+}
+
+#[tokio::test]
+async fn a_cross_origin_page_is_told_so_and_never_acts_for_the_cookies_owner() {
+    let node = TestNode::start().await;
+    let ada = node.somebody().await;
+    let cookie = format!("pitchey-session={}", ada.token);
+    let headers = [("origin", "https://evil.test"), ("cookie", cookie.as_str())];
+    let mut page = Socket::upgrade(node.addr, "/ws", &headers).await.unwrap();
+    page.expect_close(CloseReason::ForbiddenOrigin).await;
+}
+
+#[tokio::test]
+async fn a_ticket_works_once() {
+    let node = TestNode::start().await;
+    let ada = node.somebody().await;
+    let ticket = node.ops.issue_ticket(&node.identity(&ada).await).await.unwrap();
+    let (_socket, ready) = Socket::ready(node.addr, ticket.expose()).await;
+    assert!(matches!(ready, Received::Ready { user, .. } if user == ada.id));
+    let mut replay = Socket::open(node.addr).await;
+    replay.send(&json!({"type": "auth", "token": ticket.expose()})).await;
+    replay.expect_close(CloseReason::BadToken).await;
+}
+
+#[tokio::test]
+async fn an_unknown_token_is_told_so_and_closed_for_good() {
+    let node = TestNode::start().await;
+    let mut socket = Socket::open(node.addr).await;
+    socket.send(&json!({"type": "auth", "token": "eyJhbGciOiJIUzI1NiJ9.e30.x"})).await;
+    socket.expect_close(CloseReason::BadToken).await;
+}
+
+#[tokio::test]
+async fn revoking_a_session_closes_its_sockets_on_every_node_and_spares_the_others() {
+    let node = TestNode::start().await;
+    let other = node.beside().await;
+    let (ada, bob) = (node.somebody().await, node.somebody().await);
+    let (mut here, _) = Socket::ready(node.addr, &ada.token).await;
+    let (mut there, _) = Socket::ready(other.addr, &ada.token).await;
+    let (mut bobs, _) = Socket::ready(node.addr, &bob.token).await;
+    assert!(node.ops.revoke_session(ada.id, ada.session).await.unwrap());
+    here.expect_close(CloseReason::SignedOut).await;
+    there.expect_close(CloseReason::SignedOut).await;
+    assert!(bobs.quiet().await.is_empty());
+
+    let mut again = Socket::open(node.addr).await;
+    again.send(&json!({"type": "auth", "token": ada.token})).await;
+    again.expect_close(CloseReason::BadToken).await;
+    drop(bobs);
+    other.stop().await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_socket_that_does_not_authenticate_in_time_is_closed() {
+    let node = TestNode::with(|config| config.auth_timeout = std::time::Duration::from_secs(1)).await;
+    Socket::open(node.addr).await.expect_close(CloseReason::AuthTimeout).await;
+}
+
+#[tokio::test]
+async fn one_socket_too_many_closes_the_users_oldest() {
+    let node = TestNode::with(|config| config.limits.connections_per_user = 2).await;
+    let ada = node.somebody().await;
+    let (mut first, _) = Socket::ready(node.addr, &ada.token).await;
+    let (mut second, _) = Socket::ready(node.addr, &ada.token).await;
+    let (mut third, _) = Socket::ready(node.addr, &ada.token).await;
+    first.expect_close(CloseReason::Replaced).await;
+    second.quiet().await;
+    third.quiet().await;
+}
+
+#[tokio::test]
+async fn a_second_identity_on_one_socket_is_refused() {
+    let node = TestNode::start().await;
+    let (ada, bob) = (node.somebody().await, node.somebody().await);
+    let (mut socket, _) = Socket::ready(node.addr, &ada.token).await;
+    let refused = socket.call(json!({"type": "auth", "token": bob.token})).await;
+    assert!(matches!(refused, Received::Error { code, .. } if code == "already_authenticated"));
+}
+
+#[tokio::test]
+async fn a_client_of_another_protocol_version_is_told_so() {
+    let node = TestNode::start().await;
+    let mut socket = Socket::upgrade(node.addr, "/ws", &[("sec-websocket-protocol", "pitchey.v1")]).await.unwrap();
+    assert!(matches!(socket.frame().await, Received::Hello { .. }));
+    // A client library refuses an answer without the protocol it asked for, so the handshake is written by hand.
+    let answer = crate::bad_input::raw_upgrade(node.addr, "Sec-WebSocket-Protocol: pitchey.v2\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 101") && answer.contains("protocol version"), "{answer}");
+}

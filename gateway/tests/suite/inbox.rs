@@ -1,0 +1,189 @@
+//! The durable inbox: nothing lost, nothing twice after an ack, strictly in order.
+
+use crate::node::TestNode;
+use serde_json::json;
+use shared::{
+    engine::MailboxEntry,
+    protocol::event::{ReadyInbox, Received},
+    testkit::Socket,
+};
+use uuid::Uuid;
+
+fn inbox_of(ready: &Received) -> ReadyInbox {
+    let Received::Ready { inbox, .. } = ready else { panic!("{ready:?}") };
+    *inbox
+}
+
+#[tokio::test]
+async fn what_is_sent_to_an_offline_user_arrives_in_order_and_not_again_after_the_ack() {
+    let node = TestNode::start().await;
+    let (ada, bob) = (node.somebody().await, node.somebody().await);
+    for n in 0..150 {
+        node.message(&ada, bob.id.0, &format!("{n}")).await;
+    }
+    let device = json!({"device": "web"});
+    let (mut socket, ready) = Socket::resume(node.addr, &bob.token, device.clone()).await;
+    assert_eq!(inbox_of(&ready), ReadyInbox { pos: 0, pending: 150, recovered: true });
+    for n in 0..150_u64 {
+        let (pos, event, data) = socket.inbox().await;
+        assert_eq!((pos, event.as_str()), (n + 1, "message.created"));
+        assert_eq!(data["message"]["body"], json!(n.to_string()));
+    }
+    assert!(matches!(socket.call(json!({"type": "ack", "pos": "100"})).await, Received::Ack { .. }));
+    drop(socket);
+
+    let (mut again, ready) = Socket::resume(node.addr, &bob.token, device).await;
+    assert_eq!(inbox_of(&ready), ReadyInbox { pos: 100, pending: 50, recovered: true });
+    assert_eq!(again.inbox().await.0, 101, "what was not acknowledged comes again, from there");
+}
+
+#[tokio::test]
+async fn replay_and_live_entries_join_without_a_gap_or_a_repeat() {
+    let node = TestNode::start().await;
+    let (ada, bob) = (node.somebody().await, node.somebody().await);
+    for n in 0..100 {
+        node.message(&ada, bob.id.0, &format!("{n}")).await;
+    }
+    let (mut socket, _) = Socket::ready(node.addr, &bob.token).await;
+    let writing = async {
+        for n in 100..200 {
+            node.message(&ada, bob.id.0, &format!("{n}")).await;
+        }
+    };
+    let reading = async {
+        for n in 0..200_u64 {
+            let (pos, _, data) = socket.inbox().await;
+            assert_eq!((pos, data["message"]["body"].clone()), (n + 1, json!(n.to_string())));
+        }
+    };
+    tokio::join!(writing, reading);
+}
+
+#[tokio::test]
+async fn a_client_that_names_its_position_resumes_there_in_one_round_trip() {
+    let node = TestNode::start().await;
+    let (ada, bob) = (node.somebody().await, node.somebody().await);
+    for n in 0..5 {
+        node.message(&ada, bob.id.0, &format!("{n}")).await;
+    }
+    let (mut socket, ready) = Socket::resume(node.addr, &bob.token, json!({"inbox": "3"})).await;
+    assert_eq!(inbox_of(&ready), ReadyInbox { pos: 3, pending: 2, recovered: true });
+    assert_eq!(socket.inbox().await.0, 4);
+
+    let foreign = json!({"inbox": "4000"});
+    let (_socket, ready) = Socket::resume(node.addr, &bob.token, foreign).await;
+    assert!(!inbox_of(&ready).recovered, "a position nobody was ever given is no position");
+}
+
+#[tokio::test]
+async fn an_ack_beyond_what_was_sent_is_refused_and_moves_nothing() {
+    let node = TestNode::start().await;
+    let (ada, bob) = (node.somebody().await, node.somebody().await);
+    node.message(&ada, bob.id.0, "one").await;
+    let (mut socket, _) = Socket::resume(node.addr, &bob.token, json!({"device": "d"})).await;
+    socket.inbox().await;
+    let answer = socket.call(json!({"type": "ack", "pos": "2"})).await;
+    assert!(matches!(answer, Received::Error { code, .. } if code == "invalid_position"));
+    assert!(
+        matches!(socket.call(json!({"type": "ack", "pos": "0"})).await, Received::Ack { .. }),
+        "the past is no harm"
+    );
+    assert_eq!(node.ops.engine().mailbox.cursor(bob.id, "d").await.unwrap().unwrap_or(0), 0);
+}
+
+#[tokio::test]
+async fn a_message_is_committed_before_its_ack_and_a_repeat_is_the_same_message() {
+    let node = TestNode::start().await;
+    let (ada, bob) = (node.somebody().await, node.somebody().await);
+    let (mut adas, _) = Socket::ready(node.addr, &ada.token).await;
+    let (mut adas_phone, _) = Socket::resume(node.addr, &ada.token, json!({"device": "phone"})).await;
+    let (mut bobs, _) = Socket::ready(node.addr, &bob.token).await;
+    let command = json!({"type": "message", "id": Uuid::now_v7(), "to": bob.id, "body": "hello"});
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        let Received::Ack { message, conversation, .. } = adas.call(command.clone()).await else { panic!() };
+        answers.push((message.unwrap(), conversation.unwrap()));
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(bobs.inbox().await.2["message"]["id"], json!(answers[0].0));
+    assert!(bobs.quiet().await.is_empty(), "the repeat was not delivered");
+    assert_eq!(adas_phone.inbox().await.2["message"]["id"], json!(answers[0].0), "the sender's own devices get it too");
+}
+
+#[tokio::test]
+async fn the_same_message_sent_twice_at_once_from_two_nodes_is_one_message() {
+    let node = TestNode::start().await;
+    let other = node.beside().await;
+    let (ada, bob) = (node.somebody().await, node.somebody().await);
+    node.conversation(&ada, &bob).await;
+    let (mut here, _) = Socket::ready(node.addr, &ada.token).await;
+    let (mut there, _) = Socket::ready(other.addr, &ada.token).await;
+    let command = json!({"type": "message", "id": Uuid::now_v7(), "to": bob.id, "body": "once"});
+    let (a, b) = tokio::join!(here.call(command.clone()), there.call(command));
+    let (Received::Ack { message: a, .. }, Received::Ack { message: b, .. }) = (a, b) else { panic!("both are acked") };
+    assert_eq!(a, b);
+    let (_bobs, ready) = Socket::ready(node.addr, &bob.token).await;
+    assert_eq!(inbox_of(&ready).pending, 2, "the conversation's first message and this one");
+}
+
+#[tokio::test]
+async fn every_device_keeps_its_own_position_and_a_new_one_starts_at_the_furthest() {
+    let node = TestNode::start().await;
+    let (ada, bob) = (node.somebody().await, node.somebody().await);
+    for n in 0..4 {
+        node.message(&ada, bob.id.0, &format!("{n}")).await;
+    }
+    for (device, ack) in [("phone", "1"), ("web", "3")] {
+        let (mut socket, _) = Socket::resume(node.addr, &bob.token, json!({"device": device, "inbox": "0"})).await;
+        while socket.inbox().await.0 < 4 {}
+        socket.call(json!({"type": "ack", "pos": ack})).await;
+    }
+    for (device, pos) in [("phone", 1), ("web", 3), ("tablet", 3)] {
+        let (_socket, ready) = Socket::resume(node.addr, &bob.token, json!({"device": device})).await;
+        assert_eq!(inbox_of(&ready).pos, pos, "{device}");
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_gets_nothing_from_a_foreign_conversation() {
+    let node = TestNode::start().await;
+    let (ada, bob, eve) = (node.somebody().await, node.somebody().await, node.somebody().await);
+    let conversation = node.conversation(&ada, &bob).await;
+    let (mut eves, _) = Socket::ready(node.addr, &eve.token).await;
+    for command in [
+        json!({"type": "join", "room": format!("conversation:{conversation}")}),
+        crate::node::send(&format!("conversation:{conversation}"), json!(1)),
+        json!({"type": "message", "id": Uuid::now_v7(), "to": conversation, "body": "let me in"}),
+    ] {
+        let unknown: String =
+            serde_json::to_string(&command).unwrap().replace(&conversation.to_string(), &Uuid::now_v7().to_string());
+        let foreign = eves.call(command).await;
+        let missing = eves.call(serde_json::from_str(&unknown).unwrap()).await;
+        let (Received::Error { code: a, message: m, .. }, Received::Error { code: b, message: n, .. }) =
+            (foreign, missing)
+        else {
+            panic!("both are refused")
+        };
+        assert_eq!((a, m), (b, n), "a foreign conversation looks like one that does not exist");
+    }
+    assert!(eves.quiet().await.is_empty());
+}
+
+#[tokio::test]
+async fn losing_the_whole_engine_loses_no_inbox_entry() {
+    let node = TestNode::start().await;
+    let (ada, bob) = (node.somebody().await, node.somebody().await);
+    for n in 0..10 {
+        node.message(&ada, bob.id.0, &format!("{n}")).await;
+    }
+    // A hot copy that knows nothing of the first nine: what a flushed engine looks like after the next message.
+    let stranger = node.somebody().await;
+    let frame = bytes::Bytes::from_static(b"{}");
+    node.ops.engine().mailbox.append(stranger.id, &[MailboxEntry { seq: 10, frame }]).await.unwrap();
+    let page = node.ops.engine().mailbox.read(stranger.id, 0, 64).await.unwrap();
+    assert!(page.is_none(), "the hot copy admits that it does not reach back that far");
+    let (mut socket, _) = Socket::ready(node.addr, &bob.token).await;
+    for n in 0..10 {
+        assert_eq!(socket.inbox().await.2["message"]["body"], json!(format!("{n}")));
+    }
+}

@@ -1,0 +1,166 @@
+//! A gateway to test: its own store, engine, relay and listener on a free loopback port. Ready when it is returned;
+//! `stop` asserts that nothing of it is left.
+
+use gateway::{Gateway, Parts};
+use serde_json::{Value, json};
+use shared::{
+    config::{GatewayConfig, HttpConfig, SessionConfig},
+    engine::Engine,
+    id::{ConversationId, SessionId, UserId},
+    lifecycle::Lifecycle,
+    metrics::Metrics,
+    model::{Identity, Portal, Portals},
+    ops::Ops,
+    protocol::CloseReason,
+    relay::Relay,
+    secret::Token,
+    store::{sessions, users},
+    testkit::{TestStore, socket::within},
+};
+use std::{net::SocketAddr, time::Duration};
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+/// A running gateway and what it stands on.
+pub(crate) struct TestNode {
+    pub(crate) addr: SocketAddr,
+    pub(crate) ops: Ops,
+    pub(crate) gateway: Gateway,
+    pub(crate) metrics: Metrics,
+    pub(crate) lifecycle: Lifecycle,
+    kit: std::sync::Arc<TestStore>,
+}
+
+/// Somebody with an account and a session.
+#[derive(Clone)]
+pub(crate) struct Somebody {
+    pub(crate) id: UserId,
+    pub(crate) session: SessionId,
+    pub(crate) token: String,
+}
+
+/// The origin the tests' pages come from.
+pub(crate) const ORIGIN: &str = "https://pitchey.test";
+
+impl TestNode {
+    pub(crate) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(crate) async fn with(change: impl FnOnce(&mut GatewayConfig)) -> Self {
+        let kit = std::sync::Arc::new(TestStore::sqlite().await);
+        let clock = kit.store.clock().clone();
+        let engine = Engine::memory(clock.clone());
+        let ops = Ops::new(kit.store.clone(), engine, clock, SessionConfig::default());
+        let node = Self::on(kit, ops, change).await;
+        let relay = Relay::new(node.ops.store().clone(), node.ops.engine().clone(), node.metrics.clone());
+        node.lifecycle.tracker().spawn(relay.run(node.lifecycle.clone()));
+        node
+    }
+
+    /// A second gateway on the same engine and store.
+    pub(crate) async fn beside(&self) -> Self {
+        Self::on(self.kit.clone(), self.ops.clone(), |config| config.node = "gw-2".into()).await
+    }
+
+    async fn on(kit: std::sync::Arc<TestStore>, ops: Ops, change: impl FnOnce(&mut GatewayConfig)) -> Self {
+        let mut config = GatewayConfig { drain_window: Duration::from_millis(100), ..GatewayConfig::default() };
+        change(&mut config);
+        let (metrics, lifecycle) = (Metrics::new(), Lifecycle::new());
+        let parts = Parts {
+            config,
+            http: HttpConfig { public_base_url: Some(ORIGIN.into()), ..HttpConfig::default() },
+            cookie: SessionConfig::default().cookie,
+            ops: ops.clone(),
+            metrics: metrics.clone(),
+            lifecycle: lifecycle.clone(),
+        };
+        let gateway = Gateway::start(parts).await.expect("the memory engine is there");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let addr = listener.local_addr().expect("a bound listener");
+        let serving = gateway.clone();
+        lifecycle.tracker().spawn(async move { serving.serve(listener).await });
+        Self { addr, ops, gateway, metrics, lifecycle, kit }
+    }
+
+    /// Somebody new, with a session.
+    pub(crate) async fn somebody(&self) -> Somebody {
+        let (id, session, token) = (UserId::new(), SessionId::new(), Token::generate());
+        let (name, hash) = (format!("user-{}", id.0.simple()), token.hash());
+        let email = format!("{name}@pitchey.test");
+        let new = users::NewUser {
+            id,
+            email: &email,
+            username: &name,
+            name: &name,
+            user_type: Portal::Creator,
+            portals: Portals::of([Portal::Creator]),
+            password_hash: "!no password opens this account",
+            email_verified: true,
+        };
+        let opened = sessions::NewSession {
+            id: session,
+            user_id: id,
+            portal: Portal::Creator,
+            token: hash,
+            ip: None,
+            user_agent: None,
+            ttl: Duration::from_secs(600),
+        };
+        let written = self.ops.store().tx("test.somebody", async |tx| {
+            users::insert(tx, new).await?;
+            sessions::insert(tx, opened).await
+        });
+        written.await.expect("a fresh account");
+        Somebody { id, session, token: token.expose().to_owned() }
+    }
+
+    pub(crate) async fn identity(&self, of: &Somebody) -> Identity {
+        self.ops.authenticate(&of.token).await.expect("the store answers").expect("a live session")
+    }
+
+    /// A conversation between two people, opened by its first message.
+    pub(crate) async fn conversation(&self, a: &Somebody, b: &Somebody) -> ConversationId {
+        self.message(a, b.id.0, "hello").await
+    }
+
+    /// A message sent the way REST does; returns its conversation.
+    pub(crate) async fn message(&self, from: &Somebody, to: Uuid, body: &str) -> ConversationId {
+        let who = self.identity(from).await;
+        let sent = self.ops.send_message(&who, Uuid::now_v7(), to, body).await.expect("the message is accepted");
+        sent.message.conversation_id
+    }
+
+    /// How many connections ended for this reason so far.
+    pub(crate) fn closed(&self, reason: CloseReason) -> u64 {
+        let stats = self.metrics.stats();
+        stats.sockets.closed.iter().filter(|close| close.code == reason.code()).map(|close| close.count).sum()
+    }
+
+    /// Waits until a connection has ended for this reason.
+    pub(crate) async fn until_closed(&self, reason: CloseReason) {
+        within(async {
+            while self.closed(reason) == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+    }
+
+    /// Ends the node in good order and asserts that nothing of it is left.
+    pub(crate) async fn stop(self) {
+        within(self.lifecycle.shutdown(Duration::from_secs(15))).await;
+        assert!(!self.lifecycle.hard().is_cancelled(), "the drain needed force");
+        assert!(self.gateway.is_empty(), "a connection left something behind");
+        assert_eq!(self.lifecycle.tracker().len(), 0, "a task is left");
+    }
+}
+
+/// A `send` of `data` into `room`.
+pub(crate) fn send(room: &str, data: Value) -> Value {
+    let id = Uuid::now_v7();
+    json!({"type": "send", "id": id, "room": room, "data": data})
+}
+
+/// The room every test node has.
+pub(crate) const LOBBY: &str = "public:lobby";
