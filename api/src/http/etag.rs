@@ -23,6 +23,13 @@ impl ETag {
         Self(format!("\"v{version}\""))
     }
 
+    /// From the bytes and the version of the row they show: the tag changes with everything that is shown, and
+    /// [`if_match`] reads only the version from it. So a like never refuses the author's next save.
+    pub fn versioned(version: i64, bytes: &[u8]) -> Self {
+        let digest = URL_SAFE_NO_PAD.encode(&Sha256::digest(bytes)[..16]);
+        Self(format!("\"v{version}.{digest}\""))
+    }
+
     /// Whether the client has this already (`If-None-Match`, compared weakly as RFC 9110 says).
     pub(super) fn spares(&self, headers: &HeaderMap) -> bool {
         tags(headers, &header::IF_NONE_MATCH).any(|tag| tag == "*" || tag.trim_start_matches("W/") == self.0)
@@ -45,7 +52,8 @@ pub enum Expected {
     Version(i64),
 }
 
-/// Reads `If-Match`: 428 if it is missing, 412 if it names nothing that [`ETag::version`] ever made.
+/// Reads `If-Match`: 428 if it is missing, 412 if it names nothing that [`ETag::version`] or
+/// [`ETag::versioned`] ever made.
 pub fn if_match(headers: &HeaderMap) -> Result<Expected, ApiError> {
     let mut seen = tags(headers, &header::IF_MATCH).peekable();
     if seen.peek().is_none() {
@@ -63,7 +71,8 @@ pub fn if_match(headers: &HeaderMap) -> Result<Expected, ApiError> {
 }
 
 fn parse(tag: &str) -> Option<i64> {
-    tag.strip_prefix("\"v")?.strip_suffix('"')?.parse().ok()
+    let tag = tag.strip_prefix("\"v")?.strip_suffix('"')?;
+    tag.split_once('.').map_or(tag, |(version, _)| version).parse().ok()
 }
 
 fn tags<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> impl Iterator<Item = &'a str> {

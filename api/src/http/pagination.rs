@@ -103,8 +103,13 @@ fn list_hash(list: &str) -> [u8; LIST_BYTES] {
 impl Query {
     /// Takes `limit` and `cursor`; what is wrong with them is reported by `finish`.
     pub fn page(&mut self, cursors: &Cursors, list: &str) -> Page {
-        let limit = self.number("limit", 1..=i64::from(MAX_LIMIT));
-        let limit = limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(DEFAULT_LIMIT);
+        self.page_of(cursors, list, DEFAULT_LIMIT)
+    }
+
+    /// The same with another limit for those who name none.
+    pub fn page_of(&mut self, cursors: &Cursors, list: &str, limit: u32) -> Page {
+        let named = self.number("limit", 1..=i64::from(MAX_LIMIT));
+        let limit = named.and_then(|named| u32::try_from(named).ok()).unwrap_or(limit);
         let after = self.get::<String>("cursor").and_then(|text| {
             let cursor = cursors.open(list, &text);
             self.problems().require(cursor.is_some(), "cursor", "is not a cursor of this list");

@@ -128,6 +128,13 @@ impl Reply {
         self.etag(etag)
     }
 
+    /// A tag made from the data and from the version of the row it shows, so that it can come back in `If-Match`.
+    pub fn etag_from_version(self, version: i64) -> Self {
+        let Content::Enveloped { data, .. } = &self.content else { return self };
+        let etag = ETag::versioned(version, data.get().as_bytes());
+        self.etag(etag)
+    }
+
     /// Onto the wire.
     pub(super) fn render(self, asked: &Asked<'_>, id: &RequestId, now: Timestamp) -> Response<Body> {
         let Self { status, headers, content, meta, next, etag } = self;

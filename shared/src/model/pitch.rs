@@ -7,10 +7,10 @@ use crate::{clock::Timestamp, id::PitchId};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// The text is none of the names of a closed list.
+/// The text is none of the names of a closed list, which are these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not one of the known names")]
-pub struct UnknownName;
+#[error("must be one of {}", .0.join(", "))]
+pub struct UnknownName(pub &'static [&'static str]);
 
 /// A closed list of names, the same in URLs, JSON and SQL.
 macro_rules! names {
@@ -45,7 +45,7 @@ macro_rules! names {
             fn from_str(text: &str) -> Result<Self, UnknownName> {
                 match text {
                     $($name => Ok(Self::$item),)+
-                    _ => Err(UnknownName),
+                    _ => Err(UnknownName(Self::NAMES)),
                 }
             }
         }
@@ -273,6 +273,7 @@ mod tests {
             let json = format!("\"{name}\"");
             assert_eq!(serde_json::from_str::<Sort>(&json).unwrap().as_str(), *name);
         }
-        assert_eq!("Feature".parse::<Format>(), Err(UnknownName));
+        let error = "Published".parse::<PitchStatus>().unwrap_err();
+        assert_eq!(error.to_string(), "must be one of draft, published, archived");
     }
 }

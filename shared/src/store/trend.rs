@@ -97,7 +97,7 @@ mod tests {
     fn a_like_and_a_look_trend_today_and_no_longer_tomorrow() {
         let score = Engagement::Like.share(NOW) + Engagement::View.share(NOW);
         assert!(score >= floor(NOW));
-        assert!(score < floor(NOW + Duration::from_secs(86_400)));
+        assert!(score < floor(NOW + Duration::from_hours(24)));
         assert!(Engagement::View.share(NOW) < floor(NOW));
     }
 
@@ -112,12 +112,12 @@ mod tests {
     proptest! {
         #[test]
         fn the_stored_score_orders_pitches_as_their_decayed_heat_does(
-            a in prop::collection::vec(0_i64..90, 1..20),
-            b in prop::collection::vec(0_i64..90, 1..20),
+            a in prop::collection::vec(0_i32..90, 1..20),
+            b in prop::collection::vec(0_i32..90, 1..20),
         ) {
-            let day = |days: i64| Timestamp::from_micros(NOW.as_micros() - days * 86_400_000_000);
-            let score = |days: &[i64]| days.iter().map(|d| Engagement::View.share(day(*d))).sum::<f64>();
-            let decayed = |days: &[i64]| days.iter().map(|d| (-(*d as f64) / 7.0).exp2()).sum::<f64>();
+            let day = |days: i32| Timestamp::from_micros(NOW.as_micros() - i64::from(days) * 86_400_000_000);
+            let score = |days: &[i32]| days.iter().map(|d| Engagement::View.share(day(*d))).sum::<f64>();
+            let decayed = |days: &[i32]| days.iter().map(|d| (-f64::from(*d) / 7.0).exp2()).sum::<f64>();
             prop_assume!((decayed(&a) - decayed(&b)).abs() > 1e-9);
             prop_assert_eq!(score(&a) > score(&b), decayed(&a) > decayed(&b));
         }

@@ -34,9 +34,9 @@ pub enum Refusal {
     /// The genre is none of the table's.
     #[error("no such genre")]
     UnknownGenre,
-    /// The new text of the pitch breaks a rule, described for the caller.
-    #[error("{0}")]
-    Invalid(&'static str),
+    /// The least budget is above the largest.
+    #[error("the budget's bounds are the wrong way round")]
+    Budgets,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -44,6 +44,7 @@ pub enum Refusal {
 
 /// Writes down a new draft.
 pub async fn create(tx: &mut Tx, id: PitchId, creator: UserId, text: &PitchText) -> Result<(), Refusal> {
+    check_budgets(text)?;
     check_genre(tx, &text.genre).await?;
     let now = tx.now();
     execute!(
@@ -74,18 +75,19 @@ pub async fn create(tx: &mut Tx, id: PitchId, creator: UserId, text: &PitchText)
     Ok(())
 }
 
-/// Changes a pitch's text with `edit`, which sees it as it is and may refuse. `expected` is the version the caller
-/// has seen, if it cares.
+/// Changes a pitch's text with `edit`, which sees it as it is. `expected` is the version the caller has seen, if it
+/// cares.
 pub async fn update(
     tx: &mut Tx,
     id: PitchId,
     owner: UserId,
     expected: Option<i64>,
-    edit: impl FnOnce(&mut PitchText) -> Result<(), Refusal>,
+    edit: impl FnOnce(&mut PitchText),
 ) -> Result<(), Refusal> {
     let mut text = claim(tx, id, owner, expected).await?;
     let before = text.clone();
-    edit(&mut text)?;
+    edit(&mut text);
+    check_budgets(&text)?;
     if text.genre != before.genre {
         check_genre(tx, &text.genre).await?;
     }
@@ -221,4 +223,11 @@ async fn authorise(tx: &mut Tx, id: PitchId, owner: UserId) -> Result<(UserId, P
 
 async fn check_genre(tx: &mut Tx, genre: &str) -> Result<(), Refusal> {
     if crate::store::genres::exists(tx, genre).await? { Ok(()) } else { Err(Refusal::UnknownGenre) }
+}
+
+fn check_budgets(text: &PitchText) -> Result<(), Refusal> {
+    match (text.budget_min, text.budget_max) {
+        (Some(least), Some(most)) if least > most => Err(Refusal::Budgets),
+        _ => Ok(()),
+    }
 }

@@ -4,8 +4,11 @@
 //! for an event with a deadline ([`eventually`]), never for a guessed time.
 
 mod accounts;
+mod browse;
+mod dashboard;
 mod inbox;
 mod leases;
+mod pitches;
 mod pool;
 mod schema;
 mod work;
