@@ -49,7 +49,7 @@ pub struct Postgres {
     made: AtomicU32,
 }
 
-/// A database of one test; dropped with this value.
+/// A database of one test; gone with this value or with the cluster.
 #[derive(Debug)]
 pub struct Database {
     server: &'static Postgres,
@@ -171,6 +171,9 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
+        if !self.server.outlives_us {
+            return; // the whole cluster goes in a moment, and dropping a database is a checkpoint
+        }
         let (server, sql) = (self.server, format!("drop database if exists {} with (force)", self.name));
         // A drop cannot await, and the test's runtime may be the one that is shutting down.
         let drop = move || {
