@@ -1,7 +1,10 @@
 //! The listener over real sockets.
 
 use super::*;
-use crate::protocol::admin::{Message, State, Tick, TokenFile};
+use crate::{
+    protocol::admin::{Message, State, Tick, TokenFile},
+    testkit::TestStore,
+};
 use futures_util::StreamExt as _;
 use std::{net::Ipv4Addr, time::Duration};
 use tokio::{
@@ -35,9 +38,12 @@ fn sources(name: &str, metrics: Metrics) -> AdminSources {
 }
 
 async fn open() -> Fixture {
+    open_with(sources("api", Metrics::new())).await
+}
+
+async fn open_with(sources: AdminSources) -> Fixture {
     let folder = tempfile::tempdir().unwrap();
-    let (metrics, lifecycle) = (Metrics::new(), Lifecycle::new());
-    let sources = sources("api", metrics.clone());
+    let (metrics, lifecycle) = (sources.metrics.clone(), Lifecycle::new());
     let config = AdminConfig { addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)) };
     let admin = Admin::open(&config, &DataDir(folder.path().into()), sources, &lifecycle).await.unwrap();
     let file = serde_json::from_slice(&std::fs::read(admin.token_file()).unwrap()).unwrap();
@@ -168,6 +174,22 @@ async fn metrics_and_snapshot_show_what_was_counted() {
     let answer = fixture.get("/admin/snapshot", "").await;
     let tick: Tick = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
     assert_eq!(tick.stats, fixture.metrics.stats());
+}
+
+#[tokio::test]
+async fn the_stores_pools_are_on_the_tick_and_on_the_page() {
+    let store = TestStore::sqlite().await;
+    store.store.ping().await.unwrap();
+    let sources = AdminSources { store: Some(store.store.clone()), ..sources("api", Metrics::new()) };
+    let fixture = open_with(sources).await;
+    let answer = fixture.get("/admin/snapshot", "").await;
+    let tick: Tick = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let pools: Vec<_> = tick.pools.iter().map(|pool| (pool.name.as_str(), pool.gets > 0)).collect();
+    assert!(
+        pools.contains(&("sqlite-read", true)) && pools.iter().any(|(name, _)| *name == "sqlite-write"),
+        "{pools:?}"
+    );
+    assert!(fixture.get("/metrics", "").await.contains("pitchey_db_pool_max_connections{pool=\"sqlite-write\"} 1\n"));
 }
 
 #[tokio::test]

@@ -4,12 +4,21 @@ use crate::secret::Secret;
 use std::time::Duration;
 
 /// Settings of the store.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct DatabaseConfig {
     /// `DATABASE_URL`: `sqlite:<file>` or `postgres://…`; unset means `sqlite:<DATA_DIR>/pitchey.db`.
     pub url: Option<Secret>,
     /// The pool.
     pub pool: PoolConfig,
+    /// `DB_CONNECTION_BUDGET`: connections of all processes together; what is left bounds this one's pool.
+    pub connection_budget: u32,
+}
+
+impl Default for DatabaseConfig {
+    fn default() -> Self {
+        // 25 is the limit of the pooler that broke the old platform.
+        Self { url: None, pool: PoolConfig::default(), connection_budget: 25 }
+    }
 }
 
 /// Limits of one process's pool (R-021…R-028).

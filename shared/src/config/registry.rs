@@ -93,6 +93,12 @@ fn store_and_engine() -> Vec<Setting> {
             "connections",
             "most database connections of this process; on SQLite its readers (writes share one)",
         ),
+        setting::<Count<u32, 2, 100_000>>(
+            "db_connection_budget",
+            |c| &mut c.database.connection_budget,
+            "connections",
+            "PostgreSQL connections of all processes together; a process shrinks its pool to what is left, or refuses to start",
+        ),
         setting::<Span<1>>(
             "db_pool_timeout",
             |c| &mut c.database.pool.wait_timeout,

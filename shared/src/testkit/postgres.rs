@@ -8,12 +8,7 @@
 //! * `TEST_DATABASE_URL` names a server to use instead; its user must be allowed to create databases.
 
 use super::{skipped, test_setting};
-use crate::{
-    clock::Clock,
-    config::{DatabaseConfig, PoolConfig},
-    secret::Secret,
-    store::Store,
-};
+use crate::{clock::Clock, config::DatabaseConfig, secret::Secret, store::Store};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::{
     fs, io,
@@ -157,7 +152,7 @@ impl Postgres {
 }
 
 async fn migrate(url: &str) {
-    let config = DatabaseConfig { url: Some(Secret::new(url)), pool: PoolConfig::default() };
+    let config = DatabaseConfig { url: Some(Secret::new(url)), ..DatabaseConfig::default() };
     let store = Store::connect(&config, Path::new("."), "template", Clock::System).await.expect("it opens");
     store.migrate().await.expect("the migrations apply");
 }

@@ -54,7 +54,7 @@ impl TestStore {
     async fn open(url: String, pool: PoolConfig, folder: TempDir, database: Option<Database>) -> Self {
         // 2026-01-01T00:00:00Z
         let clock = Clock::manual(Timestamp::from_micros(1_767_225_600_000_000));
-        let config = DatabaseConfig { url: Some(Secret::new(url)), pool };
+        let config = DatabaseConfig { url: Some(Secret::new(url)), pool, ..DatabaseConfig::default() };
         let store = Store::connect(&config, folder.path(), "test", clock.clone()).await.expect("the store opens");
         Self { store, clock, config, folder, _database: database }
     }
