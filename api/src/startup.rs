@@ -162,7 +162,7 @@ async fn open_store(config: &Config, clock: Clock) -> Result<(Store, Uuid), Star
     let claim = Claim {
         role: if config.redis_url.is_none() { Role::Owner } else { Role::Member },
         connections: config.database.pool.max_size,
-        budget: leases::BUDGET,
+        budget: config.database.connection_budget,
     };
     let granted =
         first.try_tx("leases.claim", async |tx| leases::claim(tx, &process, claim).await).await.map_err(|refused| {
