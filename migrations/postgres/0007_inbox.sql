@@ -4,7 +4,7 @@ create table inbox (
     user_id    uuid        not null references users (id) on delete cascade,
     seq        bigint      not null check (seq > 0),
     event      text        not null check (length(event) between 1 and 64),
-    data       jsonb       not null,
+    data       text        not null, -- JSON, kept byte for byte: what was written is what is sent
     size_bytes integer     not null check (size_bytes >= 0), -- of data as sent: a page is bounded in bytes too
     created_at timestamptz not null,
     primary key (user_id, seq)

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{clock::Timestamp, id::UserId};
 use serde_json::value::RawValue;
-use sqlx::{FromRow, QueryBuilder, types::Json};
+use sqlx::{FromRow, QueryBuilder};
 
 /// Recipients of one statement: five parameters each stay under both databases' limits.
 const BATCH: usize = 1_000;
@@ -85,7 +85,7 @@ pub async fn append(
             let mut query = QueryBuilder::new("insert into inbox (user_id, seq, event, data, size_bytes, created_at) ");
             query.push_values(batch, |mut row, (user, seq)| {
                 row.push_bind(*user).push_bind(seq.cast_signed()).push_bind(event);
-                row.push_bind(Json(data)).push_bind(size).push_bind(now);
+                row.push_bind(data.get()).push_bind(size).push_bind(now);
             });
             query.build().execute(c).await.map(drop)
         })?;
@@ -159,20 +159,23 @@ pub async fn page(
         .fetch_all(c)
         .await
     })?;
-    Ok(rows.into_iter().map(Entry::from).collect())
+    rows.into_iter().map(Entry::try_from).collect()
 }
 
 #[derive(FromRow)]
 struct EntryRow {
     seq: i64,
     event: String,
-    data: Json<Box<RawValue>>,
+    data: String,
     created_at: Timestamp,
 }
 
-impl From<EntryRow> for Entry {
-    fn from(row: EntryRow) -> Self {
-        Self { seq: row.seq.unsigned_abs(), event: row.event, data: row.data.0, created_at: row.created_at }
+impl TryFrom<EntryRow> for Entry {
+    type Error = StoreError;
+
+    fn try_from(row: EntryRow) -> Result<Self, StoreError> {
+        let data = RawValue::from_string(row.data).map_err(|error| StoreError::Corrupt(format!("inbox: {error}")))?;
+        Ok(Self { seq: row.seq.unsigned_abs(), event: row.event, data, created_at: row.created_at })
     }
 }
 

@@ -42,5 +42,5 @@ pub async fn outgoing(conn: &mut Conn, after: Option<UserId>, limit: u32) -> Res
         .fetch_all(c)
         .await
     })?;
-    Ok(rows.into_iter().map(|row| Outgoing { user_id: row.user_id, entry: row.entry.into() }).collect())
+    rows.into_iter().map(|row| Ok(Outgoing { user_id: row.user_id, entry: row.entry.try_into()? })).collect()
 }
