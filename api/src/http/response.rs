@@ -74,9 +74,13 @@ impl Reply {
                 map.end()
             }
         }
-        let mut reply = Self::ok(&Page(name, items, &next));
-        reply.next = next;
-        reply
+        Self::ok(&Page(name, items, &next)).next_page(next)
+    }
+
+    /// Sets `Link: rel="next"`, for a page whose data is more than a list.
+    pub fn next_page(mut self, next: Option<String>) -> Self {
+        self.next = next;
+        self
     }
 
     /// An answer outside the envelope: health reports, files, upgrades.

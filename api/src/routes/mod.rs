@@ -14,8 +14,10 @@
 //! 4. A test in `tests/suite/<resource>.rs` that goes through the wire: the good case, who may not, and bad input.
 
 pub mod auth;
+pub mod conversations;
 pub mod demo;
 pub mod health;
+pub mod notifications;
 pub mod ws;
 
 use crate::{
@@ -54,6 +56,13 @@ pub fn table() -> Table {
 
         .socket("/ws")
         .post("/api/ws/ticket", Session, ws::ticket::create)
+
+        .get("/api/conversations", Session, conversations::list::list)
+        .post("/api/conversations", Session, conversations::create::create)
+        .get("/api/conversations/{id}/messages", Session, conversations::messages::list)
+        .post("/api/conversations/{id}/messages", Session, conversations::messages::create)
+        .get("/api/notifications", Session, notifications::list::list)
+        .post("/api/notifications/mark-read", Session, notifications::mark_read::create)
 
         .get("/api/demo/accounts", Public, demo::accounts::list)
 }

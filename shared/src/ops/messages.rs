@@ -29,6 +29,15 @@ pub struct SentMessage {
     pub repeated: bool,
 }
 
+/// Where a message goes.
+#[derive(Clone, Copy, Debug)]
+enum To {
+    /// A conversation of the sender.
+    Conversation(ConversationId),
+    /// That, or a user.
+    Anything(Uuid),
+}
+
 /// Why the transaction was undone.
 #[derive(Debug)]
 enum Refusal {
@@ -58,6 +67,21 @@ impl Ops {
     ///
     /// Whoever calls this for a client that may hang up spawns it on the tracker: being dropped undoes it.
     pub async fn send_message(&self, who: &Identity, id: Uuid, to: Uuid, body: &str) -> Result<SentMessage, OpsError> {
+        self.send(who, id, To::Anything(to), body).await
+    }
+
+    /// The same to a conversation and nothing else: the id of a user is not found.
+    pub async fn say(
+        &self,
+        who: &Identity,
+        id: Uuid,
+        conversation: ConversationId,
+        body: &str,
+    ) -> Result<SentMessage, OpsError> {
+        self.send(who, id, To::Conversation(conversation), body).await
+    }
+
+    async fn send(&self, who: &Identity, id: Uuid, to: To, body: &str) -> Result<SentMessage, OpsError> {
         check_body(body)?;
         let client_id = id.to_string();
         let written = self.store().try_tx("messages.send", async |tx| write(tx, who, &client_id, to, body).await).await;
@@ -134,10 +158,12 @@ impl Ops {
     }
 }
 
-async fn write(tx: &mut Tx, who: &Identity, client_id: &str, to: Uuid, body: &str) -> Result<Message, Refusal> {
-    let conversation = match ConversationId(to) {
-        id if rooms::in_conversation(tx, id, who.user_id).await? => id,
-        _ => direct(tx, who.user_id, UserId(to), "to").await?,
+async fn write(tx: &mut Tx, who: &Identity, client_id: &str, to: To, body: &str) -> Result<Message, Refusal> {
+    let (To::Conversation(ConversationId(id)) | To::Anything(id)) = to;
+    let conversation = match to {
+        _ if rooms::in_conversation(tx, ConversationId(id), who.user_id).await? => ConversationId(id),
+        To::Anything(id) => direct(tx, who.user_id, UserId(id), "to").await?,
+        To::Conversation(_) => return Err(Refusal::Rule(OpsError::NotFound)),
     };
     let new = NewMessage { conversation, sender: who.user_id, sender_name: &who.name, client_id, body };
     let message = messages::insert(tx, new).await?;

@@ -125,6 +125,9 @@ async fn foreign_conversations_and_unknown_people_are_not_found(kit: &TestStore)
     let conversation = send(&ops, &ada, bob.user_id.0, "private").await.unwrap().message.conversation_id;
     assert_eq!(send(&ops, &eve, conversation.0, "let me in").await, Err(OpsError::NotFound));
     assert_eq!(send(&ops, &eve, Uuid::now_v7(), "anybody?").await, Err(OpsError::NotFound));
+    for foreign in [conversation, ConversationId(ada.user_id.0)] {
+        assert_eq!(ops.say(&eve, Uuid::now_v7(), foreign, "let me in").await, Err(OpsError::NotFound));
+    }
     assert_eq!(ops.messages(&eve, conversation, None, 10).await, Err(OpsError::NotFound));
     assert_eq!(ops.messages(&eve, ConversationId::new(), None, 10).await, Err(OpsError::NotFound));
     assert_eq!(ops.open_conversation(&eve, UserId::new()).await, Err(OpsError::NotFound));
