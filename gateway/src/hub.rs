@@ -24,7 +24,14 @@ pub(crate) struct Hub {
     /// Topics whose last member left; looked at once per sweep.
     idle: Mutex<Vec<Arc<Topic>>>,
     /// Topics that got frames since the last sweep, and those that got some since the one before.
-    warm: Mutex<(Vec<Arc<Topic>>, Vec<Arc<Topic>>)>,
+    warm: Mutex<Warm>,
+}
+
+/// See [`Hub::note_warm`].
+#[derive(Default)]
+struct Warm {
+    recent: Vec<Arc<Topic>>,
+    earlier: Vec<Arc<Topic>>,
 }
 
 /// A connection's place in a topic. Dropping it leaves.
@@ -104,7 +111,7 @@ impl Hub {
 
     /// The topic got frames: its log is worth keeping for a moment.
     pub(crate) fn note_warm(&self, topics: impl Iterator<Item = Arc<Topic>>) {
-        self.warm.lock().unwrap_or_else(PoisonError::into_inner).0.extend(topics);
+        self.warm.lock().unwrap_or_else(PoisonError::into_inner).recent.extend(topics);
     }
 
     /// Once a second: gives up topics nobody is in any more, and empties the logs of those that went quiet. The cost is
@@ -131,13 +138,13 @@ impl Hub {
 
     fn cool(&self) {
         let mut warm = self.warm.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut recent = mem::take(&mut warm.0);
-        recent.sort_unstable_by_key(|topic| Arc::as_ptr(topic));
+        let mut recent = mem::take(&mut warm.recent);
+        recent.sort_unstable_by_key(Arc::as_ptr);
         recent.dedup_by(|a, b| Arc::ptr_eq(a, b));
-        let earlier = mem::replace(&mut warm.1, recent);
-        let still_warm = &warm.1;
+        let earlier = mem::replace(&mut warm.earlier, recent);
+        let still_warm = &warm.earlier;
         for topic in earlier {
-            if still_warm.binary_search_by_key(&Arc::as_ptr(&topic), |other| Arc::as_ptr(other)).is_err() {
+            if still_warm.binary_search_by_key(&Arc::as_ptr(&topic), Arc::as_ptr).is_err() {
                 topic.cool();
             }
         }

@@ -45,7 +45,7 @@ pub(crate) async fn run(node: Arc<Node>) {
 /// Ready once the node stops and its last connection is gone.
 async fn drained(node: &Node) {
     node.lifecycle.soft().cancelled().await;
-    while node.registry.len() > 0 {
+    while !node.registry.is_empty() {
         tokio::time::sleep(DRAIN_POLL).await;
     }
 }

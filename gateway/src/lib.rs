@@ -134,7 +134,7 @@ impl Gateway {
 
     /// Whether nothing of any connection is left; topics are given up within a second of that.
     pub fn is_empty(&self) -> bool {
-        self.0.registry.is_empty()
+        self.0.registry.nothing_left()
     }
 
     /// Serves `/ws` and `/health/*` on a listener of its own until the soft stop.

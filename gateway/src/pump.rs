@@ -62,7 +62,7 @@ fn same_topic(a: &Delivery, b: &Delivery) -> bool {
 fn deliver(node: &Arc<Node>, run: &[Delivery], touched: &mut Vec<Arc<Topic>>) {
     match &run[0] {
         Delivery::Event { room, pos, .. } => {
-            append(node, &Key::Room(room.clone()), Some(pos.epoch), pos.seq, run, touched)
+            append(node, &Key::Room(room.clone()), Some(pos.epoch), pos.seq, run, touched);
         }
         Delivery::Inbox { user, seq, .. } => append(node, &Key::Inbox(*user), None, *seq, run, touched),
         Delivery::Signal(key, signal) => signal_members(node, key, *signal),

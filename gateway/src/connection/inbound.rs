@@ -86,7 +86,10 @@ impl Connection {
     fn take_text(&mut self, text: &str) -> Result<(), CloseRequest> {
         let frame = Frame::parse(text);
         match frame.command {
-            Ok(command) => self.command(frame.id, command),
+            Ok(command) => {
+                self.command(frame.id, command);
+                Ok(())
+            }
             Err(problem) => {
                 self.refuse(frame.id, problem.code(), &problem.to_string());
                 self.session.bad_frame(&problem).map_or(Ok(()), |reason| Err(close(reason)))
@@ -94,15 +97,14 @@ impl Connection {
         }
     }
 
-    fn command(&mut self, id: Option<&RawValue>, command: Command<'_>) -> Result<(), CloseRequest> {
+    fn command(&mut self, id: Option<&RawValue>, command: Command<'_>) {
         if let Err(refusal) = self.session.judge(&command, self.rooms.len(), &self.node.config.limits) {
-            self.refuse(id, refusal.code, refusal.message);
-            return Ok(());
+            return self.refuse(id, refusal.code, refusal.message);
         }
         match command {
             Command::Ping(ping) => {
-                let pong = Event::Pong { id, t: ping.t }.encode();
-                self.push(&pong);
+                let answer = Event::Pong { id, t: ping.t }.encode();
+                self.push(&answer);
             }
             Command::Leave(leave) => self.leave(id, &leave.room),
             Command::Auth(auth) => self.auth(id, auth),
@@ -110,7 +112,6 @@ impl Connection {
             Command::Join(join) => self.join(id, join.room, join.pos),
             other => self.act(id, other),
         }
-        Ok(())
     }
 
     /// Commands that only make sense for somebody.

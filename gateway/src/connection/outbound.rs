@@ -59,8 +59,6 @@ impl Connection {
                 !wire.is_full()
             });
             match pulled {
-                Pulled::UpToDate | Pulled::Some => {}
-                // One page at a time; another subscription that is behind gets its turn afterwards.
                 Pulled::Behind if page.is_none() => {
                     subscription.replay_to = topic.head().unwrap_or(0);
                     let fetch = subscription::fetch(Arc::clone(node), topic, subscription.cursor);
@@ -68,7 +66,8 @@ impl Connection {
                     self.outbox.wake(); // the page has not been polled yet
                     return !self.wire.is_empty();
                 }
-                Pulled::Behind => {}
+                // One page at a time: another subscription that is behind gets its turn afterwards.
+                Pulled::UpToDate | Pulled::Some | Pulled::Behind => {}
                 Pulled::Reset => restart(node, wire, subscription, topic.position()),
             }
             if wire.is_full() {

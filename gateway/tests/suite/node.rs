@@ -105,7 +105,7 @@ impl TestNode {
             token: hash,
             ip: None,
             user_agent: None,
-            ttl: Duration::from_secs(600),
+            ttl: Duration::from_mins(10),
         };
         let written = self.ops.store().tx("test.somebody", async |tx| {
             users::insert(tx, new).await?;
@@ -157,6 +157,7 @@ impl TestNode {
 }
 
 /// A `send` of `data` into `room`.
+#[expect(clippy::needless_pass_by_value, reason = "made on the spot by every caller")]
 pub(crate) fn send(room: &str, data: Value) -> Value {
     let id = Uuid::now_v7();
     json!({"type": "send", "id": id, "room": room, "data": data})

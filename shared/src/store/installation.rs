@@ -13,10 +13,12 @@ pub async fn secret(tx: &mut Tx, name: &str) -> Result<TokenHash, StoreError> {
     let fresh = Token::generate().hash();
     execute!(
         tx,
-        sqlx::query("insert into installation_secrets (name, secret, created_at) values ($1, $2, $3) on conflict do nothing")
-            .bind(name)
-            .bind(fresh)
-            .bind(now)
+        sqlx::query(
+            "insert into installation_secrets (name, secret, created_at) values ($1, $2, $3) on conflict do nothing"
+        )
+        .bind(name)
+        .bind(fresh)
+        .bind(now)
     )?;
     with_conn!(tx, |c| {
         sqlx::query_scalar("select secret from installation_secrets where name = $1").bind(name).fetch_one(c).await
