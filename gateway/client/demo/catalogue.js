@@ -57,7 +57,7 @@ export function mountCatalogue({ user, signal }, conversations) {
     };
     $("pitch").showModal();
     // The card has all but the synopsis; if the rest cannot be had, what there is will do.
-    api.pitch(pitch.id).then((full) => $("pitch").open && show({ ...pitch, ...(full.pitch ?? full) }), () => {});
+    api.pitch(pitch.id).then((full) => $("pitch").open && show({ ...pitch, ...full }), () => {});
   }
 
   function show({ title, logline, synopsis, genre, format, stage, budgetMin, budgetMax, seekingInvestment, creator, viewCount, likeCount }) {

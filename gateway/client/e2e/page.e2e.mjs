@@ -194,8 +194,10 @@ test("a second tab sees the same live entries as the first", async () => {
 
 test("a pitch that is published notifies its creator's followers live, and reading it takes it away", async () => {
   const text = { title: `${RUN} first light`, logline: "A test that became a film.", genre: "Drama", format: "short" };
-  const { pitch } = await rest(creator, "POST", "/api/pitches", text);
-  await rest(creator, "POST", `/api/pitches/${pitch.id}/publish`);
+  const { user } = await rest(creator, "GET", "/api/auth/session");
+  await rest(investor, "PUT", `/api/users/${user.id}/follow`);
+  const { id } = await rest(creator, "POST", "/api/pitches", text);
+  await rest(creator, "POST", `/api/pitches/${id}/publish`);
   const item = investor.locator("#notifications li", { hasText: text.title });
   await item.waitFor();
   const unread = async () => ((await investor.locator("#unread").isHidden()) ? 0 : Number(await investor.locator("#unread").textContent()));
