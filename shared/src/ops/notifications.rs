@@ -65,7 +65,7 @@ pub async fn write(tx: &mut Tx, mut new: Vec<NewNotification>) -> Result<Vec<Not
 }
 
 impl Ops {
-    /// Notifies users of something that is no change of the store by itself. A business change calls [`write`] in its
+    /// Notifies users of something that is no change of the store by itself. A business change calls [`write()`] in its
     /// own transaction instead.
     pub async fn notify(&self, new: Vec<NewNotification>) -> Result<Vec<Notification>, OpsError> {
         let written = self.store().tx("notifications.create", async |tx| write(tx, new).await).await?;

@@ -48,7 +48,7 @@ impl Ops {
         self.authenticate(token).await
     }
 
-    /// A one-time ticket for a WebSocket of this identity, good for [`crate::engine::TICKET_TTL`].
+    /// A one-time ticket for a WebSocket of this identity, good for [`crate::engine::sessions::TICKET_TTL`].
     pub async fn issue_ticket(&self, who: &Identity) -> Result<Token, OpsError> {
         let ticket = Token::generate();
         self.engine().sessions.issue_ticket(&ticket.hash(), who).await?;

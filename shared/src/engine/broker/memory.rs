@@ -48,7 +48,7 @@ struct Inner {
     clock: Clock,
     nodes: DashMap<NodeId, Arc<Node>>,
     shards: Shards<Shard>,
-    /// What all rooms remember together, as [`Room::bytes`] counts.
+    /// What all rooms remember together, as [`super::room::Room::bytes`] counts.
     bytes: AtomicUsize,
     /// One caller at a time makes room; the others go on.
     relieving: AtomicBool,
