@@ -6,6 +6,7 @@ use crate::{
     router::Router,
     routes,
     services::{Health, Mailer, Passwords},
+    views::Views,
 };
 use shared::{
     clock::Clock, config::Config, engine::Engine, lifecycle::Lifecycle, metrics::Metrics, ops::Ops, store::Store,
@@ -47,6 +48,8 @@ pub struct Parts {
     pub mailer: Mailer,
     /// How the process is.
     pub health: Health,
+    /// Where looks at pitches are counted.
+    pub views: Views,
     /// What it answers.
     pub router: Router,
     /// The gateway of this process, once it has started.
@@ -98,6 +101,7 @@ impl App {
             passwords: Passwords::new(),
             mailer: Mailer::files(&config.data_dir),
             health: Health::default(),
+            views: Views::start(store.clone(), &lifecycle),
             router: table.build(),
             sockets: OnceLock::new(),
             started: Instant::now(),

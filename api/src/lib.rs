@@ -27,3 +27,4 @@ pub mod routes;
 pub mod server;
 pub mod services;
 pub mod startup;
+pub mod views;

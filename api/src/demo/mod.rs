@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod bulk;
+pub mod catalogue;
 
 use crate::{app::App, http::ApiError};
 use accounts::{ACCOUNTS, DemoAccount, PASSWORD};
@@ -20,9 +21,14 @@ use uuid::Uuid;
 /// Brings the demo in, if it was not there before.
 pub async fn seed(app: &App) -> Result<(), ApiError> {
     let present = app.store.read("demo.present", async |c| users::by_email(c, ACCOUNTS[0].email).await).await?;
-    if present.is_some() {
-        return Ok(());
+    if present.is_none() {
+        people(app).await?;
     }
+    catalogue::bring_in(app).await
+}
+
+/// The accounts, and what happened between them so far.
+async fn people(app: &App) -> Result<(), ApiError> {
     let hash = app.passwords.hash(PASSWORD.to_owned()).await?;
     let ids: Vec<UserId> = app
         .store

@@ -15,9 +15,14 @@
 
 pub mod auth;
 pub mod conversations;
+pub mod dashboard;
 pub mod demo;
+pub mod follows;
+pub mod genres;
 pub mod health;
 pub mod notifications;
+pub mod pitches;
+mod portal;
 pub mod ws;
 
 use crate::{
@@ -63,6 +68,29 @@ pub fn table() -> Table {
         .post("/api/conversations/{id}/messages", Session, conversations::messages::create)
         .get("/api/notifications", Session, notifications::list::list)
         .post("/api/notifications/mark-read", Session, notifications::mark_read::create)
+
+        .get("/api/genres", Public, genres::list)
+        .get("/api/pitches", Public, pitches::list)
+        .post("/api/pitches", Session, pitches::create)
+        .get("/api/search", Public, pitches::list)
+        .get("/api/pitches/featured", Public, pitches::featured)
+        .get("/api/pitches/trending", Public, pitches::trending)
+        .get("/api/pitches/new", Public, pitches::new)
+        .get("/api/pitches/{id}", Public, pitches::get)
+        .put("/api/pitches/{id}", Session, pitches::replace)
+        .patch("/api/pitches/{id}", Session, pitches::patch)
+        .delete("/api/pitches/{id}", Session, pitches::delete)
+        .post("/api/pitches/{id}/publish", Session, pitches::publish)
+        .put("/api/pitches/{id}/like", Session, pitches::like)
+        .delete("/api/pitches/{id}/like", Session, pitches::unlike)
+        .put("/api/pitches/{id}/save", Session, pitches::save)
+        .delete("/api/pitches/{id}/save", Session, pitches::unsave)
+
+        .put("/api/users/{id}/follow", Session, follows::create)
+        .delete("/api/users/{id}/follow", Session, follows::delete)
+
+        .get("/api/dashboard/creator", Session, dashboard::creator)
+        .get("/api/creator/dashboard", Session, dashboard::creator)
 
         .get("/api/demo/accounts", Public, demo::accounts::list)
 }

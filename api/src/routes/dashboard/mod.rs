@@ -1,0 +1,5 @@
+//! The first screen of each portal.
+
+mod creator;
+
+pub use creator::creator;

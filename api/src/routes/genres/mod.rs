@@ -1,0 +1,5 @@
+//! Genres.
+
+mod list;
+
+pub use list::list;
