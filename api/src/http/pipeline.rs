@@ -114,21 +114,19 @@ async fn serve(
     if !csrf::allows(&heard.method, &heard.headers, http) {
         return Err(ApiError::forbidden("Requests from this origin are not allowed"));
     }
-    let mut standing = None;
+    let mut of_address = None;
     if endpoint.access != Access::Open {
-        let per_address = Policy::new("address", http.rate_per_ip, 60);
-        standing = rate_limit::take(&app.engine.limits, per_address, &client::bucket(ip)).await?;
+        let policy = Policy::new("address", http.rate_per_ip, 60);
+        of_address = rate_limit::take(&app.engine.limits, policy, &client::bucket(ip)).await?;
+        of_address.inspect(|standing| standing.write(&mut heard.extra));
     }
     let visitor = session::identify(app, &heard.headers, endpoint.access, &mut heard.extra).await?;
     if let Some(visitor) = &visitor {
         let user = visitor.identity.user_id.to_string();
-        let per_user = Policy::new("user", http.rate_per_user, 60);
-        let of_user = rate_limit::take(&app.engine.limits, per_user, &user).await?;
-        standing = of_user.map(|of_user| of_user.tighter(standing)).or(standing);
+        let policy = Policy::new("user", http.rate_per_user, 60);
+        let of_user = rate_limit::take(&app.engine.limits, policy, &user).await?;
+        of_user.inspect(|standing| standing.tighter(of_address).write(&mut heard.extra));
         heard.user = Some(user);
-    }
-    if let Some(standing) = standing {
-        standing.write(&mut heard.extra);
     }
     match &endpoint.action {
         Action::Socket => upgrade(app, request, ip).await,
@@ -221,7 +219,13 @@ fn finish(app: &App, heard: &Heard, response: &mut Response<Body>) {
     }
     let is_api = heard.uri.path().starts_with("/api/");
     let headers = response.headers_mut();
-    headers.extend(heard.extra.clone());
+    for name in heard.extra.keys() {
+        // What the route said wins: the cookie of a new login over the order to forget the dead one, a strict limit's
+        // numbers over the general ones.
+        if !headers.contains_key(name) {
+            headers.insert(name, heard.extra[name].clone());
+        }
+    }
     headers.insert(request_id::NAME, heard.id.header());
     headers::secure(headers, !app.config.environment.is_development());
     if is_api {

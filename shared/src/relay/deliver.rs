@@ -68,8 +68,6 @@ impl Relay {
     async fn hand_over(&self, rows: &[Outgoing]) -> Result<(UserId, u64), OpsError> {
         let (user, last) = rows.last().map(|row| (row.user_id, row.entry.seq)).expect("chunks are not empty");
         let entries: Vec<_> = rows.iter().map(|row| ops::frame(&row.entry)).collect();
-        // A memory engine never waits and a batch is long: others of this thread run in between.
-        tokio::task::yield_now().await;
         let up_to = match self.engine.mailbox.append(user, &entries).await? {
             Appended::UpTo(head) if head <= last => head,
             Appended::UpTo(head) => self.check_ahead(user, head, &entries).await?,
