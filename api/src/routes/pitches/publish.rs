@@ -38,7 +38,8 @@ async fn tell_followers(tx: &mut Tx, id: PitchId, creator: &Identity, title: &st
         kind: "pitch.published",
         title: format!("{} published {title}", creator.name),
         body: String::new(),
-        metadata: [("pitchId".to_owned(), id.to_string()), ("creatorId".to_owned(), creator.user_id.to_string())].into(),
+        metadata: [("pitchId".to_owned(), id.to_string()), ("creatorId".to_owned(), creator.user_id.to_string())]
+            .into(),
     });
     notifications::write(tx, told.collect()).await?;
     Ok(())
