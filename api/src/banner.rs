@@ -4,6 +4,7 @@ use crate::{
     app::App,
     demo::accounts::{ACCOUNTS, PASSWORD},
 };
+use shared::model::Portal;
 use std::fmt::Write as _;
 
 /// The text, line breaks included.
@@ -20,7 +21,7 @@ pub fn text(app: &App) -> String {
         line("sign in", &format!("curl -c jar.txt --json '{form}' {base}/api/auth/{portal}/login"));
         line("", &format!("curl -b jar.txt {base}/api/auth/session"));
         for account in &ACCOUNTS {
-            let portals: Vec<_> = account.portals().iter().map(|portal| portal.as_str()).collect();
+            let portals: Vec<_> = account.portals().iter().map(Portal::as_str).collect();
             line("demo", &format!("{:<28} {PASSWORD}  ({})", account.email, portals.join(", ")));
         }
     }

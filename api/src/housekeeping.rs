@@ -5,7 +5,7 @@ use shared::store::sessions;
 use std::time::Duration;
 
 /// How often.
-const EVERY: Duration = Duration::from_secs(10 * 60);
+const EVERY: Duration = Duration::from_mins(10);
 /// Rows in one transaction, so that nobody waits for the writer.
 const BATCH: u32 = 500;
 

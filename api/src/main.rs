@@ -44,7 +44,6 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> anyhow::Result<ExitCode> {
-    #[expect(clippy::disallowed_methods, reason = "main is where the command line is read")]
     let arguments = std::env::args().skip(1);
     let (settings, rest) = config::split_args(arguments);
     let command = parse(&rest)?;

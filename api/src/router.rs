@@ -86,6 +86,7 @@ pub struct Router {
 
 /// The table while it is written.
 #[derive(Default)]
+#[must_use = "a table answers nothing until it is built"]
 pub struct Table {
     nodes: Vec<(&'static str, Vec<(Method, Endpoint)>)>,
 }

@@ -3,6 +3,8 @@
 //! A *listener* accepts, holds the permits and backs off; a *connection* is one tracked task. Everything a slow or
 //! hostile peer could stretch has a bound: the first byte, every head, header size, streams, resets. The end is soft
 //! (finish what runs, take nothing new), then hard (drop).
+//!
+//! What is no HTTP at all hyper answers itself (400, 414, 431, without our headers): no request ever comes into being.
 
 use crate::{app::App, http};
 use ::http::{Request, Response};
@@ -126,6 +128,10 @@ fn service(app: App, peer: SocketAddr, asked: Arc<AtomicBool>) -> Service {
         async move { Ok::<_, Infallible>(http::handle(app, peer, request).await) }
     };
     let stack = ServiceBuilder::new()
+        .map_request(|mut request: Request<Incoming>| {
+            http::encoding::settle(request.headers_mut());
+            request
+        })
         .map_response(|response: Response<CompressionBody<http::Body>>| {
             response.map(|body| body.map_err(io::Error::other).boxed_unsync())
         })

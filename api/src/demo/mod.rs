@@ -88,7 +88,7 @@ fn speaker(app: &App, ids: &[UserId], at: usize) -> Identity {
         portals: account.portals(),
         is_admin: false,
         created_at: now,
-        expires_at: now + Duration::from_secs(60),
+        expires_at: now + Duration::from_mins(1),
         refreshed_at: now,
     }
 }

@@ -10,7 +10,12 @@ use super::{
 };
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
-use shared::{engine::EngineError, model::Portals, ops::OpsError, store::StoreError};
+use shared::{
+    engine::EngineError,
+    model::{Portal, Portals},
+    ops::OpsError,
+    store::StoreError,
+};
 use std::{borrow::Cow, fmt, time::Duration};
 
 /// How long a client should wait before trying again when nothing better is known.
@@ -231,7 +236,7 @@ impl ApiError {
 }
 
 fn wrong_portal(portals: Portals) -> String {
-    let names: Vec<_> = portals.iter().map(|portal| portal.as_str()).collect();
+    let names: Vec<_> = portals.iter().map(Portal::as_str).collect();
     if names.is_empty() {
         return "This account has no portal".into();
     }

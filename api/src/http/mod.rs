@@ -8,6 +8,7 @@
 //! csrf.rs cors.rs                                      from where, and whether a browser may
 //! client.rs      the client's address behind proxies   rate_limit.rs                  and what it may use
 //! pagination.rs etag.rs idempotency.rs                 lists, conditional requests, safe retries
+//! headers.rs encoding.rs request_id.rs                 what every answer carries
 //! ```
 
 pub mod client;
@@ -15,6 +16,7 @@ pub mod cookie;
 mod cors;
 pub mod credentials;
 pub mod csrf;
+pub(crate) mod encoding;
 pub mod error;
 pub mod etag;
 mod headers;

@@ -90,7 +90,9 @@ impl Cursors {
     fn mac(&self, list: &[u8], id: &[u8], key: &[u8]) -> [u8; MAC_BYTES] {
         let mut mac = self.0.clone();
         // The first two have fixed lengths, so the parts cannot run into each other.
-        [list, id, key].into_iter().for_each(|part| mac.update(part));
+        for part in [list, id, key] {
+            mac.update(part);
+        }
         let full = mac.finalize().into_bytes();
         full[..MAC_BYTES].try_into().expect("a SHA-256 has 32 bytes")
     }

@@ -63,18 +63,19 @@ pub async fn handle(app: App, peer: SocketAddr, request: Request<Incoming>) -> R
     let code = outcome.as_ref().err().map(ApiError::code);
     let mut response = render(&app, &heard, outcome);
     finish(&app, &heard, &mut response);
-    let (status, elapsed) = (response.status(), under_way.elapsed());
+    let status = response.status().as_u16();
     tracing::info!(
         request_id = heard.id.as_str(),
+        trace_id = request_id::trace(&heard.headers),
         method = %heard.method,
         route = template,
-        status = status.as_u16(),
-        duration_ms = elapsed.as_millis(),
+        status,
+        duration_ms = under_way.elapsed().as_millis(),
         user_id = heard.user,
         code,
         "request"
     );
-    under_way.finish(heard.method.as_str(), template, status.as_u16());
+    under_way.finish(heard.method.as_str(), template, status);
     response
 }
 
@@ -131,11 +132,12 @@ async fn serve(
     match &endpoint.action {
         Action::Socket => upgrade(app, request, ip).await,
         Action::Handler(handler) => {
-            let (head, body) = request.into_parts();
-            let changes = !head.method.is_safe();
-            let body = if changes { collect(app, &head.headers, body).await? } else { Bytes::new() };
+            let (parts, body) = request.into_parts();
+            let changes = !parts.method.is_safe();
+            let body = if changes { collect(app, &parts.headers, body).await? } else { Bytes::new() };
             let (identity, presented) = visitor.map(|visitor| (visitor.identity, visitor.presented)).unzip();
-            let ctx = Ctx { app: app.clone(), head, params, identity, presented, ip, id: heard.id.clone(), body };
+            let ctx =
+                Ctx { app: app.clone(), head: parts, params, identity, presented, ip, id: heard.id.clone(), body };
             run(app, handler(ctx), changes).await
         }
     }
@@ -197,7 +199,9 @@ fn render(app: &App, heard: &Heard, outcome: Outcome) -> Response<Body> {
         let (request_id, code) = (heard.id.as_str(), error.code());
         tracing::error!(request_id, code, method = %heard.method, path = heard.uri.path(), error = chain(cause), "failed");
     }
-    app.metrics.error(error.code());
+    if error.status().is_server_error() {
+        app.metrics.error(error.code());
+    }
     let scene = Scene {
         request: &heard.headers,
         path: heard.uri.path(),

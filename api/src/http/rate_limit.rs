@@ -63,6 +63,7 @@ impl Standing {
     }
 
     /// The one with less left.
+    #[must_use]
     pub fn tighter(self, other: Option<Self>) -> Self {
         other.filter(|other| other.remaining < self.remaining).unwrap_or(self)
     }

@@ -43,6 +43,15 @@ impl RequestId {
     }
 }
 
+/// The trace a request belongs to (W3C `traceparent`), for the log: 32 hex digits, or nothing.
+pub(super) fn trace(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get("traceparent")?.to_str().ok()?;
+    let mut parts = value.split('-');
+    let (_version, trace) = (parts.next()?, parts.next()?);
+    let hex = trace.len() == 32 && trace.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    hex.then_some(trace)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,5 +67,18 @@ mod tests {
         for odd in [&b"a b"[..], b"<script>", b"", b"\xe9", "x".repeat(65).as_bytes()] {
             assert_eq!(of(odd).len(), 36, "{odd:?} is replaced by a UUID");
         }
+    }
+
+    #[test]
+    fn a_trace_is_taken_over_only_in_its_own_form() {
+        let of = |text: &'static str| {
+            let headers =
+                HeaderMap::from_iter([(HeaderName::from_static("traceparent"), HeaderValue::from_static(text))]);
+            trace(&headers).map(str::to_owned)
+        };
+        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
+        assert_eq!(of("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").as_deref(), Some(id));
+        assert_eq!(of("00-short-00f067aa0ba902b7-01"), None);
+        assert_eq!(of("nonsense"), None);
     }
 }

@@ -22,11 +22,11 @@ async fn a_full_pool_is_503_with_retry_after_for_everybody_and_heals() {
         config.database.pool.wait_timeout = Duration::from_millis(300);
     })
     .await;
-    let (free, held) = (Semaphore::new(0), Semaphore::new(0));
-    let hold = async || {
+    let (go_on, held) = (Semaphore::new(0), Semaphore::new(0));
+    let occupy = async || {
         let work = async |_: &mut _| {
             held.add_permits(1);
-            let _ = free.acquire().await;
+            let _ = go_on.acquire().await;
             Ok(())
         };
         app.app().store.read("test.hold", work).await.unwrap();
@@ -34,7 +34,9 @@ async fn a_full_pool_is_503_with_retry_after_for_everybody_and_heals() {
     let crowd = async {
         let _both = held.acquire_many(2).await.unwrap();
         let clients: Vec<_> = (0..30).map(|_| app.client()).collect();
-        clients.iter().for_each(|client| client.set_cookie("pitchey-session", "needs-the-store"));
+        for client in &clients {
+            client.set_cookie("pitchey-session", "needs-the-store");
+        }
         let started = Instant::now();
         let answers =
             futures_util::future::join_all(clients.iter().map(|client| client.get("/api/auth/session"))).await;
@@ -48,12 +50,26 @@ async fn a_full_pool_is_503_with_retry_after_for_everybody_and_heals() {
         assert_eq!(app.client().get("/health/live").await.status, 200);
         let health = app.client().get("/health").await;
         assert_eq!((health.status, health.json()["checks"]["database"].as_str()), (503, Some("unhealthy")));
-        free.add_permits(2);
+        go_on.add_permits(2);
     };
-    tokio::join!(hold(), hold(), crowd);
+    tokio::join!(occupy(), occupy(), crowd);
     let client = app.client();
     client.set_cookie("pitchey-session", "needs-the-store");
     assert_eq!(client.get("/api/auth/session").await.status, 401);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn two_hundred_users_at_once_on_two_connections_are_all_answered() {
+    let app = TestApp::with(|config| config.database.pool.max_size = 2).await;
+    let mut clients = Vec::new();
+    for _ in 0..200 {
+        clients.push(app.signed_in(&[Portal::Creator]).await.1);
+    }
+    let asked = clients.iter().map(|client| client.get("/api/auth/session"));
+    let answers = futures_util::future::join_all(asked).await;
+    let refused: Vec<_> = answers.iter().filter(|answer| answer.status != 200).map(|answer| answer.status).collect();
+    assert_eq!(refused, [0_u16; 0]);
     app.stop().await;
 }
 

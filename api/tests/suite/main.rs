@@ -1,5 +1,7 @@
 //! The api through the wire: a real server on a free port, a client that can misbehave, one binary for all of it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
 mod account;
 mod browser;
 mod fault;

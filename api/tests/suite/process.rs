@@ -263,7 +263,7 @@ async fn child_that_commits_and_never_delivers() {
         portals: Portals::of([Portal::Creator]),
         is_admin: false,
         created_at: now,
-        expires_at: now + Duration::from_secs(60),
+        expires_at: now + Duration::from_mins(1),
         refreshed_at: now,
     };
     for body in ["first", "second"] {

@@ -245,3 +245,32 @@ async fn many_requests_share_one_connection() {
     assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 3, "{text}");
     app.stop().await;
 }
+
+#[tokio::test]
+async fn an_http2_client_is_told_its_limits() {
+    let app = TestApp::start().await;
+    let mut stream = TcpStream::connect(app.address()).await.unwrap();
+    // The preface and an empty SETTINGS frame, as RFC 9113 has them.
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let mut head = [0; 9];
+    timeout(PATIENCE, stream.read_exact(&mut head)).await.unwrap().unwrap();
+    assert_eq!(head[3], 4, "the server's SETTINGS come first");
+    let mut settings = vec![0; usize::from(head[2])];
+    stream.read_exact(&mut settings).await.unwrap();
+    let told: Vec<(u16, u32)> = settings
+        .chunks_exact(6)
+        .map(|pair| (u16::from_be_bytes([pair[0], pair[1]]), u32::from_be_bytes([pair[2], pair[3], pair[4], pair[5]])))
+        .collect();
+    assert!(told.contains(&(3, 128)), "SETTINGS_MAX_CONCURRENT_STREAMS in {told:?}");
+    assert!(told.contains(&(6, 16 * 1024)), "SETTINGS_MAX_HEADER_LIST_SIZE in {told:?}");
+    drop(stream);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_takes_no_encoding_still_gets_its_answer() {
+    let app = TestApp::start().await;
+    let picky = Call::new("GET", "/pitchey.js").header("accept-encoding", "identity;q=0, *;q=0");
+    assert_eq!(app.client().send(picky).await.status, 200);
+    app.stop().await;
+}

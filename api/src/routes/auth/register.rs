@@ -26,7 +26,7 @@ use shared::{
 use std::time::Duration;
 
 /// How long the link works.
-pub(super) const LINK_TTL: Duration = Duration::from_secs(24 * 3_600);
+pub(super) const LINK_TTL: Duration = Duration::from_hours(24);
 /// Handles that are tried before giving up; two in a row are taken once in a billion times.
 const HANDLES: u32 = 3;
 
