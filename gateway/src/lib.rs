@@ -33,7 +33,6 @@ mod log;
 mod node;
 mod pump;
 mod registry;
-mod revalidate;
 mod session;
 mod slots;
 mod standing;

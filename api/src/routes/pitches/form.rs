@@ -72,6 +72,7 @@ impl Whole {
 /// What changes: the body of PATCH. A field that is left out stays; `null` empties those that may be empty.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[expect(clippy::option_option, reason = "left out and null are different things to a PATCH")]
 pub(super) struct Changes {
     #[serde(deserialize_with = "given")]
     title: Option<String>,

@@ -9,7 +9,7 @@ use shared::{
 
 /// Answers one page. `name` is what the cursor is tied to: the list and everything that narrows it.
 pub(super) async fn answer(ctx: &Ctx, list: &List, name: &str, page: pagination::Page) -> Outcome {
-    let after = page.after.map(after).transpose()?;
+    let after = page.after.as_ref().map(after).transpose()?;
     let work = async |c: &mut _| pitches::page(c, list, after.as_ref(), page.limit).await;
     let found = ctx.app.store.read(statement(list), work).await?;
     let next = found.next.map(|after| ctx.app.cursors.seal(name, &cursor(&after)));
@@ -39,7 +39,7 @@ fn cursor(after: &After) -> Cursor {
 }
 
 /// The seal says that we wrote it, so only a cursor of another release can fail here.
-fn after(cursor: Cursor) -> Result<After, ApiError> {
+fn after(cursor: &Cursor) -> Result<After, ApiError> {
     let key = cursor.key.parse().map_err(|_| pagination::bad_cursor())?;
     Ok(After { key, id: PitchId(cursor.id) })
 }
