@@ -63,6 +63,10 @@ async fn renew(node: &Node) -> Result<usize, EngineError> {
             let status = if outbox.away.load(Ordering::Relaxed) { Status::Away } else { Status::Online };
             presence.join(&node.incarnation, user, outbox.number, status).await?;
             joined += 1;
+            if outbox.left.load(Ordering::Acquire) {
+                // It closed meanwhile, and its `leave` may have come before our `join`.
+                presence.leave(&node.incarnation, user, outbox.number).await?;
+            }
         }
     }
     Ok(joined)

@@ -33,6 +33,7 @@ mod log;
 mod node;
 mod pump;
 mod registry;
+mod revalidate;
 mod session;
 mod slots;
 mod standing;

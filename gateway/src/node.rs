@@ -35,6 +35,8 @@ pub(crate) struct Node {
     pub(crate) second: AtomicU32,
     /// Cancelled when the last connection of a stopping node is gone, and at the hard stop: the node's tasks end.
     pub(crate) ended: CancellationToken,
+    /// How often lost deliveries asked for revocations to be looked up since that was last done.
+    pub(crate) revalidations: AtomicU32,
     /// Names connections.
     next_connection: AtomicU64,
     /// Upgrades a second.
@@ -68,6 +70,7 @@ impl Node {
             lifecycle,
             started: Instant::now(),
             ended,
+            revalidations: AtomicU32::new(0),
             second: AtomicU32::new(1), // 0 means "never" in the outboxes
             next_connection: AtomicU64::new(1),
             handshakes: Mutex::new(Bucket::new(handshakes, handshakes)),

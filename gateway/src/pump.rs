@@ -5,7 +5,7 @@
 //! engine before anything newer is appended; that runs in a task of its own, so that one topic's gap does not hold
 //! up the others.
 
-use crate::{connection::outbox::EphemeralKey, frame, log::Append, node::Node, topic::Topic};
+use crate::{connection::outbox::EphemeralKey, frame, log::Append, node::Node, revalidate, topic::Topic};
 use bytes::Bytes;
 use shared::{
     engine::{Control, Deliveries, Delivery, Signal, Topic as Key},
@@ -72,6 +72,7 @@ fn deliver(node: &Arc<Node>, run: &[Delivery], touched: &mut Vec<Arc<Topic>>) {
             for topic in node.hub.all() {
                 fill(node, &topic);
             }
+            revalidate::spawn(node);
         }
     }
 }
@@ -150,8 +151,10 @@ fn obey(node: &Node, control: &Control) {
 
 /// Fills a topic from the engine in a task of its own, unless one is at it already.
 fn fill(node: &Arc<Node>, topic: &Arc<Topic>) {
-    if topic.head().is_none() || topic.filling.swap(true, Ordering::AcqRel) {
-        return; // nobody has read the top yet: whoever enters does; or somebody is filling
+    // A log that does not know its top yet needs nothing: whoever enters reads it. Presence has no log.
+    let has_log = !matches!(topic.key(), Key::Presence(_));
+    if (has_log && topic.head().is_none()) || topic.filling.swap(true, Ordering::AcqRel) {
+        return;
     }
     let (node, topic) = (Arc::clone(node), Arc::clone(topic));
     node.lifecycle.tracker().clone().spawn(async move {

@@ -82,6 +82,11 @@ impl Registry {
         connections.iter().for_each(look);
     }
 
+    /// Every session somebody is connected with.
+    pub(crate) fn sessions(&self) -> Vec<SessionId> {
+        self.sessions.iter().map(|entry| *entry.key()).collect()
+    }
+
     /// Counts one more connection of an address; `None` when it has `most` already.
     pub(crate) fn admit_address(self: &Registry, address: IpAddr, most: usize) -> Option<IpAddr> {
         let key = network(address);

@@ -59,6 +59,7 @@ impl Standing {
 
 impl Drop for Standing {
     fn drop(&mut self) {
+        self.outbox.left.store(true, Ordering::Release);
         let (user, session) = (self.identity.user_id, self.identity.session_id);
         self.node.registry.remove_user(user, session, &self.outbox);
         let (node, number) = (Arc::clone(&self.node), self.outbox.number);

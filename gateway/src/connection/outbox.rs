@@ -67,6 +67,8 @@ pub(crate) struct Outbox {
     notes: Mutex<Notes>,
     /// Who the connection acts for, once known.
     user: OnceLock<UserId>,
+    /// Set when the connection no longer stands for its user.
+    pub(crate) left: AtomicBool,
     /// Whether the user is away, as far as this connection goes.
     pub(crate) away: AtomicBool,
     /// The node's second in which the connection last heard from the client.
@@ -88,6 +90,7 @@ impl Outbox {
             noted: AtomicBool::new(false),
             notes: Mutex::default(),
             user: OnceLock::new(),
+            left: AtomicBool::new(false),
             away: AtomicBool::new(false),
             heard_at: AtomicU32::new(now),
             stalled_since: AtomicU32::new(0),

@@ -3,7 +3,10 @@
 use crate::node::{ORIGIN, TestNode};
 use serde_json::json;
 use shared::{
+    engine::Control,
+    id::UserId,
     protocol::{CloseReason, event::Received},
+    store::sessions,
     testkit::Socket,
 };
 
@@ -133,4 +136,21 @@ async fn a_client_of_another_protocol_version_is_told_so() {
     // A client library refuses an answer without the protocol it asked for, so the handshake is written by hand.
     let answer = crate::bad_input::raw_upgrade(node.addr, "Sec-WebSocket-Protocol: pitchey.v2\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 101") && answer.contains("protocol version"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_revocation_among_lost_deliveries_closes_its_sockets_all_the_same() {
+    let node = TestNode::start().await;
+    let (ada, bob) = (node.somebody().await, node.somebody().await);
+    let (mut adas, _) = Socket::ready(node.addr, &ada.token).await;
+    let (mut bobs, _) = Socket::ready(node.addr, &bob.token).await;
+    let revoke = async |tx: &mut _| sessions::revoke(tx, ada.id, ada.session).await;
+    assert!(node.ops.store().tx("test.revoke", revoke).await.unwrap().is_some(), "the store knows, nobody was told");
+    assert!(adas.quiet().await.is_empty());
+    // More at once than the node's queue holds: nothing yields in between, so the pump cannot keep up.
+    for _ in 0..20_000 {
+        node.ops.engine().broker.control(Control::Disconnect(UserId::new())).await.unwrap();
+    }
+    adas.expect_close(CloseReason::SignedOut).await;
+    bobs.quiet().await;
 }

@@ -104,6 +104,12 @@ impl Ops {
         Ok((token, identity))
     }
 
+    /// Those of these sessions that are still open, by the store's word: what a node asks that may have missed a
+    /// revocation.
+    pub async fn open_sessions(&self, ids: &[SessionId]) -> Result<Vec<SessionId>, OpsError> {
+        Ok(self.store().read("sessions.alive", async |c| sessions::alive(c, ids).await).await?)
+    }
+
     /// Ends one session of the user. False if the user has no such session.
     pub async fn revoke_session(&self, user: UserId, session: SessionId) -> Result<bool, OpsError> {
         let revoke = async |tx: &mut _| sessions::revoke(tx, user, session).await;

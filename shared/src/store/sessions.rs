@@ -239,6 +239,24 @@ pub async fn revoke_all(tx: &mut Tx, user: UserId) -> Result<Vec<Revoked>, Store
     })
 }
 
+/// Those of these sessions that have neither ended nor expired.
+pub async fn alive(conn: &mut Conn, ids: &[SessionId]) -> Result<Vec<SessionId>, StoreError> {
+    let (now, mut found) = (conn.now(), Vec::with_capacity(ids.len()));
+    for batch in ids.chunks(BATCH) {
+        let mut alive: Vec<SessionId> = with_conn!(conn, |c| {
+            let mut query = QueryBuilder::new("select id from sessions where expires_at > ");
+            query.push_bind(now).push(" and id in (");
+            let mut list = query.separated(", ");
+            for id in batch {
+                list.push_bind(*id);
+            }
+            query.push(")").build_query_scalar().fetch_all(c).await
+        })?;
+        found.append(&mut alive);
+    }
+    Ok(found)
+}
+
 /// Removes at most `limit` sessions that have expired; nobody can use them any more, so caches need not hear of it.
 pub async fn expire(tx: &mut Tx, limit: u32) -> Result<u64, StoreError> {
     let now = tx.now();
