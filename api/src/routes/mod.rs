@@ -7,7 +7,7 @@
 //!    authorises **on the object itself**, calls the store or `ops`, and answers (`Reply::ok(&…)`). Forms are
 //!    `#[derive(Deserialize)]` with `rename_all = "camelCase", deny_unknown_fields`; their values are checked with
 //!    [`crate::http::Problems`], all at once.
-//! 2. A line below: method, path, who may call it ([`Access`]). Envelope, errors, limits, CSRF, CORS, HEAD, OPTIONS,
+//! 2. A line below: method, path, who may call it ([`crate::router::Access`]). Envelope, errors, limits, CSRF, CORS, HEAD, OPTIONS,
 //!    `Allow`, security headers, logs and metrics come by themselves.
 //! 3. Something that is not there, and something the caller may not know of, are the same
 //!    [`crate::http::ApiError::NotFound`].
