@@ -103,7 +103,7 @@ pub(crate) struct Traffic {
     /// Sockets in the room; the publishers are among them.
     #[arg(long, default_value_t = 1_000, value_parser = count(1, MOST_USERS))]
     pub(crate) subscribers: usize,
-    /// Sockets that publish (default: one for each publish in flight, at most 16).
+    /// Sockets that publish, in turn (default 100; the platform allows each 50 frames a second).
     #[arg(long, value_parser = count(1, 1_000))]
     pub(crate) publishers: Option<usize>,
     /// Publishes that may be under way: a publish counts as done when everybody has it.

@@ -23,7 +23,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -55,6 +55,9 @@ struct Board {
     lag: Latency,
     deliveries: AtomicU64,
     members: u32,
+    /// Whose turn it is to publish next. They rotate, so that none comes near the platform's limit of frames a second
+    /// alone; one shared semaphore would favour whoever has fewer deliveries to read.
+    turn: AtomicUsize,
     lanes: Vec<Lane>,
     problems: Mutex<BTreeMap<String, u64>>,
     /// No more publishes; deliveries are still heard.
@@ -66,9 +69,10 @@ struct Board {
 /// One publisher's messages under way.
 #[derive(Debug)]
 struct Lane {
-    /// One permit for each message that may be sent now.
+    /// A permit for each message this publisher may send now.
     free: Semaphore,
-    /// How many have got message `number % slots.len()`; empty in an open loop.
+    /// How many have got message `number % slots.len()`: as many as may be under way, for all of them could be this
+    /// publisher's. Empty in an open loop.
     slots: Box<[AtomicU32]>,
     sent: AtomicU64,
 }
@@ -101,7 +105,7 @@ pub(super) fn describe(report: &mut Report, traffic: &Traffic) {
 }
 
 fn publishers(traffic: &Traffic) -> usize {
-    traffic.publishers.unwrap_or(traffic.in_flight.min(16)).min(traffic.subscribers)
+    traffic.publishers.unwrap_or(100).min(traffic.subscribers)
 }
 
 /// Opens the crowd, publishes, measures, and sends everybody home.
@@ -169,27 +173,33 @@ impl Outcome {
 impl Board {
     fn new(traffic: &Traffic, members: usize) -> anyhow::Result<Self> {
         let publishers = publishers(traffic).min(members);
-        let lanes = (0..publishers).map(|lane| {
-            // The in-flight budget is split as evenly as it goes; an open loop has none, and nothing to count.
-            let depth =
-                traffic.rate.map_or_else(|| ((traffic.in_flight + publishers - 1 - lane) / publishers).max(1), |_| 0);
-            Lane {
-                free: Semaphore::new(depth),
-                slots: (0..depth).map(|_| AtomicU32::new(0)).collect(),
-                sent: AtomicU64::new(0),
-            }
+        // An open loop has no budget, and nothing to count.
+        let budget = if traffic.rate.is_some() { 0 } else { traffic.in_flight };
+        let lanes = (0..publishers).map(|_| Lane {
+            free: Semaphore::new(0),
+            slots: (0..budget).map(|_| AtomicU32::new(0)).collect(),
+            sent: AtomicU64::new(0),
         });
-        Ok(Self {
+        let board = Self {
             origin: Instant::now(),
             latency: Latency::default(),
             lag: Latency::default(),
             deliveries: AtomicU64::new(0),
             members: u32::try_from(members)?,
+            turn: AtomicUsize::new(0),
             lanes: lanes.collect(),
             problems: Mutex::default(),
             enough: CancellationToken::new(),
             over: CancellationToken::new(),
-        })
+        };
+        (0..budget).for_each(|_| board.next_turn());
+        Ok(board)
+    }
+
+    /// One more publish may begin: by whoever's turn it is.
+    fn next_turn(&self) {
+        let lane = self.turn.fetch_add(1, Relaxed) % self.lanes.len();
+        self.lanes[lane].free.add_permits(1);
     }
 
     /// One socket has one message.
@@ -200,7 +210,7 @@ impl Board {
         let slot = usize::try_from(mark.number).unwrap_or(usize::MAX) % lane.slots.len();
         if lane.slots[slot].fetch_add(1, Relaxed) + 1 == self.members {
             lane.slots[slot].store(0, Relaxed);
-            lane.free.add_permits(1);
+            self.next_turn();
         }
     }
 

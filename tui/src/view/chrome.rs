@@ -98,13 +98,9 @@ pub(super) fn banner(frame: &mut Frame<'_>, area: Rect, app: &App, age: Duration
     let crit = theme.level(Level::Crit);
     let at = clock(store).unwrap_or_default();
     let title = format!(" !! CONNECTION LOST {at}, {} ago: data below is OLD ", span(age));
-    let mut lines = reasons(app);
-    lines.truncate(2);
-    let text: Vec<Line<'_>> = lines.into_iter().map(Line::from).collect();
-    frame.render_widget(
-        Paragraph::new(text).block(panel(theme).border_style(crit).title(Span::styled(title, crit))),
-        area,
-    );
+    let text: Vec<Line<'_>> = reasons(app).into_iter().map(Line::from).collect();
+    let block = panel(theme).border_style(crit).title(Span::styled(title, crit));
+    frame.render_widget(Paragraph::new(text).wrap(Wrap { trim: true }).block(block), area);
 }
 
 /// Before anything was heard: what is tried, and where.
@@ -132,7 +128,7 @@ fn reasons(app: &App) -> Vec<String> {
             match node.link() {
                 Link::Down { why, retry_at, attempts } => {
                     let wait = span(retry_at.saturating_sub(now));
-                    format!("{name}: {}; next try in {wait} (try {attempts}), R tries now", plain(why))
+                    format!("{name}: next try in {wait} (try {attempts}), R tries now. {}", plain(why))
                 }
                 Link::Connecting => format!("{name}: connecting"),
                 Link::Up => format!("{name}: connected, but silent"),

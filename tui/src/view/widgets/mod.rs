@@ -85,7 +85,11 @@ pub(super) fn grid(
         let style = if chosen == Some(at) { Theme::SELECTED } else { theme.level(level) };
         Row::new(shown.iter().zip(cells).map(|(column, text)| cell(column, text))).style(style)
     });
-    let widths = shown.iter().map(|column| Constraint::Length(column.width));
+    // What is left over goes to the first column: names are longer than figures.
+    let widths = shown.iter().enumerate().map(|(at, column)| match at {
+        0 => Constraint::Min(column.width),
+        _ => Constraint::Length(column.width),
+    });
     frame.render_widget(Table::new(body, widths).header(header).block(block), area);
 }
 
