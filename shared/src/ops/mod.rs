@@ -148,6 +148,7 @@ mod tests {
             is_send(ops.may_publish(who, room));
             is_send(ops.watchable(who, &[]));
             is_send(ops.pitch_visibility_changed(PitchId::new(), true));
+            is_send(ops.pitch_deleted(PitchId::new(), who.user_id));
             is_send(ops.send_message(who, Uuid::nil(), Uuid::nil(), ""));
             is_send(ops.conversations(who, None, 1));
             is_send(ops.open_conversation(who, UserId::new()));

@@ -10,6 +10,9 @@
 //! A room that does not exist answers like one that is closed to the asker. Answers are cached in the engine, one per
 //! room and user. A pitch has two kinds of them: "is its creator" per user, and "is published" under the user
 //! [`EVERYBODY`], so that one tombstone closes the room for all viewers when it is withdrawn.
+//!
+//! Whoever changes the rows behind an answer tells the cache after the commit (`members.grant`, `members.revoke`, or
+//! the methods here): answers are believed for ten minutes.
 
 use super::{Ops, OpsError};
 use crate::{
@@ -63,16 +66,23 @@ impl Ops {
         Ok(asked.into_iter().filter(|user| known.contains(user)).collect())
     }
 
-    /// The pitch was just published, or was just withdrawn or deleted. To be called after the commit; withdrawing
-    /// closes its room for everybody but its creator.
-    pub async fn pitch_visibility_changed(&self, pitch: PitchId, published: bool) -> Result<(), OpsError> {
-        let room = RoomName::pitch(pitch);
+    /// The pitch was just published, or just withdrawn, which closes its room for everybody but its creator. To be
+    /// called after the commit.
+    pub async fn pitch_visibility_changed(&self, pitch: PitchId, published: bool) {
+        let (room, members) = (RoomName::pitch(pitch), &self.engine().members);
         if published {
-            self.engine().members.grant(&room, EVERYBODY).await?;
+            self.insist("open a pitch's room", || members.grant(&room, EVERYBODY)).await;
         } else {
-            self.engine().members.revoke(&room, EVERYBODY).await?;
+            self.insist("close a pitch's room", || members.revoke(&room, EVERYBODY)).await;
         }
-        Ok(())
+    }
+
+    /// The pitch was just deleted: its room closes for its creator too. To be called after the commit.
+    pub async fn pitch_deleted(&self, pitch: PitchId, creator: UserId) {
+        let (room, members) = (RoomName::pitch(pitch), &self.engine().members);
+        for user in [EVERYBODY, creator] {
+            self.insist("close a pitch's room", || members.revoke(&room, user)).await;
+        }
     }
 
     fn is_public(&self, room: &RoomName) -> bool {

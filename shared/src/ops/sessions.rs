@@ -164,8 +164,9 @@ impl Ops {
         Ok(self.is_live(&identity).then_some(identity))
     }
 
-    /// What the cache must hear, because it would be wrong for up to an hour otherwise.
-    async fn insist<F>(&self, what: &'static str, tell: impl Fn() -> F)
+    /// What a cache must hear, because it would be wrong for up to an hour otherwise. The change is committed: failing
+    /// the call would be wrong too.
+    pub(super) async fn insist<F>(&self, what: &'static str, tell: impl Fn() -> F)
     where
         F: Future<Output = Result<(), EngineError>>,
     {

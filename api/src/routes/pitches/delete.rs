@@ -13,5 +13,6 @@ pub async fn delete(ctx: Ctx) -> Outcome {
     let (id, expected) = (page::id(&ctx)?, expected_version(&ctx)?);
     let work = async |tx: &mut _| pitches::delete(tx, id, owner, expected).await.map_err(ApiError::from);
     ctx.app.store.try_tx("pitches.delete", work).await?;
+    ctx.app.ops.pitch_deleted(id, owner).await;
     Ok(Reply::no_content())
 }

@@ -28,6 +28,7 @@ pub async fn publish(ctx: Ctx) -> Outcome {
     };
     let pitch = ctx.app.store.try_tx("pitches.publish", work).await?;
     ctx.app.engine.bell.ring();
+    ctx.app.ops.pitch_visibility_changed(id, true).await;
     Ok(reply(&pitch))
 }
 

@@ -35,6 +35,7 @@ on_both! {
     a_team_is_open_to_its_members_only,
     everybody_listens_to_a_published_pitch_and_its_creator_speaks,
     withdrawing_a_pitch_closes_its_room_for_all_but_its_creator_and_tells_every_node,
+    deleting_a_pitch_closes_its_room_for_its_creator_too,
     a_room_that_does_not_exist_answers_like_a_closed_one,
     an_answer_is_cached_and_a_revoke_beats_the_cache,
     only_acquaintances_may_be_watched,
@@ -77,7 +78,7 @@ async fn everybody_listens_to_a_published_pitch_and_its_creator_speaks(kit: &Tes
     assert_eq!(rights(&draft, &ada, &pitch).await, (true, true));
     assert_eq!(rights(&draft, &bob, &pitch).await, (false, false));
     sql(kit, PUBLISH).await;
-    draft.pitch_visibility_changed(PitchId(ada.user_id.0), true).await.unwrap();
+    draft.pitch_visibility_changed(PitchId(ada.user_id.0), true).await;
     for ops in [draft, ops(kit)] {
         assert_eq!(rights(&ops, &bob, &pitch).await, (true, false));
         assert!(!ops.may_join(None, &pitch).await.unwrap(), "anonymous sockets have the public rooms");
@@ -92,12 +93,26 @@ async fn withdrawing_a_pitch_closes_its_room_for_all_but_its_creator_and_tells_e
     let (pitch, mut node) = (RoomName::pitch(id), node(ops.engine(), &[]).await);
     assert_eq!(rights(&ops, &bob, &pitch).await, (true, false));
     sql(kit, "update pitches set status = 'archived'").await;
-    ops.pitch_visibility_changed(id, false).await.unwrap();
+    ops.pitch_visibility_changed(id, false).await;
     assert_eq!(rights(&ops, &bob, &pitch).await, (false, false));
     assert_eq!(rights(&ops, &ada, &pitch).await, (true, true));
     let told = node.deliveries.try_recv();
     let expected = Control::MembershipRevoked(pitch, EVERYBODY);
     assert!(matches!(&told, Some(Delivery::Control(control)) if *control == expected), "{told:?}");
+}
+
+async fn deleting_a_pitch_closes_its_room_for_its_creator_too(kit: &TestStore) {
+    let ((_, ada), (_, bob)) = (sign_in(kit, "ada").await, sign_in(kit, "bob").await);
+    sql(kit, DRAFT_OF_ADA).await;
+    sql(kit, PUBLISH).await;
+    let (ops, id) = (ops(kit), PitchId(ada.user_id.0));
+    let pitch = RoomName::pitch(id);
+    assert_eq!(rights(&ops, &ada, &pitch).await, (true, true));
+    assert_eq!(rights(&ops, &bob, &pitch).await, (true, false));
+    sql(kit, "delete from pitches").await;
+    ops.pitch_deleted(id, ada.user_id).await;
+    assert_eq!(rights(&ops, &ada, &pitch).await, (false, false));
+    assert_eq!(rights(&ops, &bob, &pitch).await, (false, false));
 }
 
 async fn a_room_that_does_not_exist_answers_like_a_closed_one(kit: &TestStore) {
