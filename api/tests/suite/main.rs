@@ -4,10 +4,12 @@
 
 mod account;
 mod browser;
+mod conversations;
 mod fault;
 mod health;
 mod limits;
 mod login;
+mod notifications;
 mod process;
 mod session;
 mod support;
