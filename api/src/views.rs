@@ -30,22 +30,21 @@ pub struct Views(mpsc::Sender<View>);
 impl Views {
     /// Starts the task that writes looks down. It ends at shutdown, after writing down what has been handed in.
     pub fn start(store: Store, lifecycle: &Lifecycle) -> Self {
-        let (sender, receiver) = mpsc::channel(QUEUE);
+        let (sender, mut looks) = mpsc::channel(QUEUE);
         let soft = lifecycle.soft().clone();
         lifecycle.tracker().spawn(async move {
-            let mut receiver = receiver;
             let mut today = Today::default();
             let mut batch = Vec::with_capacity(BATCH);
             loop {
-                let received = tokio::select! {
+                let taken = tokio::select! {
                     biased;
-                    () = soft.cancelled(), if !receiver.is_closed() => {
-                        receiver.close();
+                    () = soft.cancelled(), if !looks.is_closed() => {
+                        looks.close();
                         continue;
                     }
-                    received = receiver.recv_many(&mut batch, BATCH) => received,
+                    taken = looks.recv_many(&mut batch, BATCH) => taken,
                 };
-                if received == 0 {
+                if taken == 0 {
                     return;
                 }
                 write_down(&store, today.news(&mut batch)).await;

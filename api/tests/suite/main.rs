@@ -3,13 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod account;
+mod browse;
 mod browser;
 mod conversations;
+mod dashboard;
 mod fault;
 mod health;
 mod limits;
 mod login;
 mod notifications;
+mod pitches;
 mod process;
 mod session;
 mod support;
