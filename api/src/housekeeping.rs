@@ -1,6 +1,7 @@
-//! What has to be done now and then: sessions that nobody can use any more are removed.
+//! What has to be done now and then: sessions that nobody can use any more are removed, and publications that a crash
+//! or a busy store cut off are told to the rest of the followers.
 
-use crate::app::App;
+use crate::{announcements, app::App};
 use shared::store::sessions;
 use std::time::Duration;
 
@@ -12,6 +13,9 @@ const BATCH: u32 = 500;
 /// Runs until the soft stop.
 pub async fn run(app: App) {
     loop {
+        if let Err(error) = announcements::take_up(&app).await {
+            tracing::warn!(%error, "failed to tell followers of what was published; trying again later");
+        }
         tokio::select! {
             biased;
             () = app.lifecycle.soft().cancelled() => return,

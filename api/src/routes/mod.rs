@@ -81,6 +81,7 @@ pub fn table() -> Table {
         .patch("/api/pitches/{id}", Session, pitches::patch)
         .delete("/api/pitches/{id}", Session, pitches::delete)
         .post("/api/pitches/{id}/publish", Session, pitches::publish)
+        .post("/api/pitches/{id}/archive", Session, pitches::archive)
         .put("/api/pitches/{id}/like", Session, pitches::like)
         .delete("/api/pitches/{id}/like", Session, pitches::unlike)
         .put("/api/pitches/{id}/save", Session, pitches::save)

@@ -6,9 +6,9 @@ use shared::{
     id::UserId,
     model::Portal,
     store::{
-        Tx,
+        self, Tx,
         demo::{self, DemoCreator},
-        testing,
+        follows, testing,
     },
 };
 
@@ -334,6 +334,74 @@ async fn marks_say_how_it_is_and_may_be_repeated() {
     let hidden = draft(&owner, "Hidden").await;
     assert_eq!(reader.send(Call::new("PUT", format!("{hidden}/like"))).await.refusal(), "404 NOT_FOUND");
     app.stop().await;
+}
+
+#[tokio::test]
+async fn an_archived_pitch_is_its_creators_again_and_comes_back_without_telling_anybody() {
+    let app = TestApp::start().await;
+    let ((id, owner), (_, fan)) = (app.signed_in(&[Portal::Creator]).await, app.signed_in(&[Portal::Investor]).await);
+    fan.send(Call::new("PUT", format!("/api/users/{id}/follow"))).await.data();
+    let path = published(&owner, "Back soon").await;
+    let act = async |client: &Client, verb: &str| client.send(Call::new("POST", format!("{path}/{verb}"))).await;
+    assert_eq!(act(&fan, "archive").await.refusal(), "403 FORBIDDEN");
+    for _ in 0..2 {
+        assert_eq!(act(&owner, "archive").await.data()["status"], "archived");
+        assert_eq!(fan.get(&path).await.refusal(), "404 NOT_FOUND");
+    }
+    app.clock.advance(std::time::Duration::from_hours(1));
+    assert_eq!(act(&owner, "publish").await.data()["publishedAt"], "2026-01-01T00:00:00.000000Z");
+    assert_eq!(fan.get("/api/notifications").await.data()["unreadCount"], 1, "told the first time only");
+    app.stop().await;
+}
+
+/// More followers than one transaction tells.
+const CROWD: i64 = 450;
+
+#[tokio::test]
+async fn a_crowd_is_told_some_at_a_time_and_each_of_them_once_also_after_a_crash_in_between() {
+    for app in [Some(TestApp::start().await), TestApp::postgres().await].into_iter().flatten() {
+        let (creator, owner) = app.signed_in(&[Portal::Creator]).await;
+        for n in 0..CROWD {
+            let fan = app
+                .insert(&format!("fan{n}@example.org"), &[Portal::Investor], true, "!nobody-knows-this-password")
+                .await;
+            let follow = async |tx: &mut Tx| follows::follow(tx, fan, creator).await;
+            app.app().store.tx("test.follow", follow).await.unwrap();
+        }
+        let count =
+            async |sql| app.app().store.read("test.count", async |c| testing::number(c, sql).await).await.unwrap();
+        let told = async || count("select count(distinct user_id) from notifications").await;
+        let all_of = async || count("select count(*) from inbox").await;
+
+        published(&owner, "Blockbuster").await;
+        eventually_so(async || told().await == CROWD).await;
+        assert_eq!((all_of().await, count("select count(*) from announcements").await), (CROWD, 0));
+
+        // A process that dies after the publication's own transaction leaves this behind.
+        let path = draft(&owner, "Sequel").await;
+        let id = path.rsplit('/').next().and_then(|id| id.parse().ok()).expect("an address ends in an id");
+        let first_part = async |tx: &mut Tx| {
+            store::pitches::publish(tx, id, creator).await?;
+            store::announcements::begin(tx, id).await?;
+            Ok::<_, store::pitches::Refusal>(api::announcements::tell(tx, id).await?)
+        };
+        let told_so_far = app.app().store.try_tx("test.publish", first_part).await.unwrap();
+        assert_eq!(told_so_far, api::announcements::Told::Some);
+        assert!(all_of().await < 2 * CROWD);
+        api::announcements::take_up(app.app()).await.unwrap();
+        assert_eq!((all_of().await, count("select count(*) from announcements").await), (2 * CROWD, 0));
+        app.stop().await;
+    }
+}
+
+/// Asks the store again until it says so.
+async fn eventually_so(so: impl AsyncFn() -> bool) {
+    let asked = async {
+        while !so().await {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(crate::support::PATIENCE, asked).await.expect("it happens in time");
 }
 
 #[tokio::test]

@@ -7,13 +7,24 @@ use super::{
 use crate::id::UserId;
 use uuid::Uuid;
 
-/// Everybody who follows this user, in the order in which inboxes are locked.
-pub async fn followers_of(conn: &mut Conn, user: UserId) -> Result<Vec<UserId>, StoreError> {
+/// Who follows this user, in the order in which inboxes are locked: the next `limit` of them after `after`.
+pub async fn followers_of(
+    conn: &mut Conn,
+    user: UserId,
+    after: Option<UserId>,
+    limit: u32,
+) -> Result<Vec<UserId>, StoreError> {
+    // The nil id comes before every other one.
+    let after = after.unwrap_or(UserId(Uuid::nil()));
     with_conn!(conn, |c| {
-        sqlx::query_scalar("select follower_id from follows where following_id = $1 order by follower_id")
-            .bind(user)
-            .fetch_all(c)
-            .await
+        sqlx::query_scalar(
+            "select follower_id from follows where following_id = $1 and follower_id > $2 order by follower_id limit $3",
+        )
+        .bind(user)
+        .bind(after)
+        .bind(i64::from(limit))
+        .fetch_all(c)
+        .await
     })
 }
 

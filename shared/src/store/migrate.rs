@@ -7,15 +7,15 @@ use sqlx::{
     migrate::{Migrate, Migration, MigrationType, Migrator},
 };
 
-/// Number, subject, SQL.
+/// Number, file without its ending, SQL.
 type Step = (i64, &'static str, &'static str);
 
 macro_rules! steps {
-    ($folder:literal: $($number:literal $subject:literal;)+) => {
+    ($folder:literal: $($number:literal $file:literal;)+) => {
         &[$((
             $number,
-            $subject,
-            include_str!(concat!("../../../migrations/", $folder, "/000", $number, "_", $subject, ".sql")),
+            $file,
+            include_str!(concat!("../../../migrations/", $folder, "/", $file, ".sql")),
         )),+]
     };
 }
@@ -28,22 +28,23 @@ macro_rules! both {
 }
 
 both! {
-    1 "accounts";
-    2 "catalogue";
-    3 "deals";
-    4 "people";
-    5 "notifications";
-    6 "conversations";
-    7 "inbox";
-    8 "operations";
-    9 "browse";
+    1 "0001_accounts";
+    2 "0002_catalogue";
+    3 "0003_deals";
+    4 "0004_people";
+    5 "0005_notifications";
+    6 "0006_conversations";
+    7 "0007_inbox";
+    8 "0008_operations";
+    9 "0009_browse";
+    10 "0010_announcements";
 }
 
 /// Applies what is missing, each file in its own transaction. Refuses a database that is newer, or whose applied
 /// files were edited.
 pub(super) async fn apply<C: Migrate>(conn: &mut C, steps: &[Step]) -> Result<(), StoreError> {
-    let migrations = steps.iter().map(|(number, subject, sql)| {
-        Migration::new(*number, (*subject).into(), MigrationType::Simple, (*sql).into_sql_str(), false)
+    let migrations = steps.iter().map(|(number, file, sql)| {
+        Migration::new(*number, (*file).into(), MigrationType::Simple, (*sql).into_sql_str(), false)
     });
     Migrator::with_migrations(migrations.collect()).run_direct(None, conn, false).await?;
     Ok(())
@@ -60,7 +61,8 @@ mod tests {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations").join(folder);
             let files: BTreeSet<_> =
                 folder.read_dir().unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
-            let listed = steps.iter().map(|(number, subject, _)| format!("{number:04}_{subject}.sql")).collect();
+            let listed = steps.iter().map(|(_, file, _)| format!("{file}.sql")).collect();
+            assert!(steps.iter().all(|(number, file, _)| file.starts_with(&format!("{number:04}_"))));
             assert_eq!(files, listed, "{}", folder.display());
         }
     }

@@ -50,6 +50,7 @@
 #[macro_use]
 mod types;
 
+pub mod announcements;
 mod conn;
 pub mod conversations;
 pub mod dashboard;

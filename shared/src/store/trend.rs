@@ -12,6 +12,9 @@
 //! the index `idx_pitches_status_trending`; and a cursor `(trend_score, id)` means the same tomorrow. Between two
 //! pages a pitch can only move if somebody did something with it in between.
 //!
+//! The founding documents' `idx_pitches_status_created` cannot serve an order by heat without sorting every published
+//! pitch; it serves the lists by date.
+//!
 //! A pitch trends while its heat is at least [`MIN_HEAT`], so one look does not make a trend and old fame runs out.
 
 use crate::clock::Timestamp;

@@ -4,11 +4,12 @@
 //!
 //! | | anybody | signed in | the creator, in the creator portal | an editor |
 //! |---|---|---|---|---|
-//! | published | lists, get | like, save | update, publish, delete | featured |
+//! | published | lists, get | like, save | update, publish, archive, delete | featured |
 //! | draft, archived | 404 | 404 | get, list with `?status=`, update, publish, delete | 404 |
 //!
 //! Somebody else's published pitch answers a change with 403, somebody else's draft with 404: it does not exist.
 
+mod archive;
 mod create;
 mod delete;
 mod featured;
@@ -23,6 +24,7 @@ mod publish;
 mod trending;
 mod update;
 
+pub use archive::archive;
 pub use create::create;
 pub use delete::delete;
 pub use featured::featured;

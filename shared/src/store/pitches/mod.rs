@@ -12,4 +12,4 @@ mod write;
 pub use browse::{Filter, List, NEW_WINDOW, Page, count, page, page_at, plan};
 pub use order::{After, BadKey, Key};
 pub use read::{by_id, creator_of};
-pub use write::{Refusal, create, delete, publish, set_featured, update};
+pub use write::{Refusal, archive, create, delete, publish, set_featured, update};

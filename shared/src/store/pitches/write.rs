@@ -6,7 +6,6 @@
 
 use super::order::title_key;
 use crate::{
-    clock::Timestamp,
     id::{PitchId, UserId},
     model::{Confidential, Format, PitchStatus, PitchText, Stage},
     store::{
@@ -119,27 +118,42 @@ pub async fn update(
     Ok(())
 }
 
-/// Shows a pitch to everybody. `Some(title)` when this is the first time, which is when followers are told;
-/// publishing what is published changes nothing.
-pub async fn publish(tx: &mut Tx, id: PitchId, owner: UserId) -> Result<Option<String>, Refusal> {
-    let (_, status) = authorise(tx, id, owner).await?;
-    if status == PitchStatus::Published {
-        return Ok(None);
-    }
+/// Shows a pitch to everybody. Whether this is the first time, which is when followers are told; publishing what is
+/// published changes nothing.
+pub async fn publish(tx: &mut Tx, id: PitchId, owner: UserId) -> Result<bool, Refusal> {
+    authorise(tx, id, owner).await?;
     let now = tx.now();
-    // Two at once: the second waits for the first, finds nothing left to publish and tells nobody.
-    let published: Option<(String, Timestamp)> = with_conn!(tx, |c| {
+    // Two at once: the second waits for the first, finds nothing left to publish and tells nobody. An older date of
+    // publication stays, so one that equals this instant is the first.
+    let published: Option<(bool,)> = with_conn!(tx, |c| {
         sqlx::query_as(
             "update pitches set status = 'published', published_at = coalesce(published_at, $2), updated_at = $2,
                     version = version + 1
-             where id = $1 and status <> 'published' returning title, published_at",
+             where id = $1 and status <> 'published' returning published_at = $2",
         )
         .bind(id)
         .bind(now)
         .fetch_optional(c)
         .await
     })?;
-    Ok(published.and_then(|(title, at)| (at == now).then_some(title)))
+    Ok(published.is_some_and(|(first,)| first))
+}
+
+/// Takes a pitch back from everybody but its creator. Whether it was published until now; withdrawing what nobody sees
+/// changes nothing. Published again it is no new release: its date stays.
+pub async fn archive(tx: &mut Tx, id: PitchId, owner: UserId) -> Result<bool, Refusal> {
+    authorise(tx, id, owner).await?;
+    let now = tx.now();
+    let done = execute!(
+        tx,
+        sqlx::query(
+            "update pitches set status = 'archived', featured = false, updated_at = $2, version = version + 1
+             where id = $1 and status = 'published'",
+        )
+        .bind(id)
+        .bind(now)
+    )?;
+    Ok(done > 0)
 }
 
 /// Removes a pitch and everything that hangs on it. `expected` as in [`update`].

@@ -62,7 +62,7 @@ async fn seen(kit: &TestStore, id: PitchId, reader: Option<UserId>) -> Option<Pi
     kit.store.read("test.get", async |c| pitches::by_id(c, id, reader).await).await.expect("pitches can be read")
 }
 
-async fn publish(kit: &TestStore, id: PitchId, owner: UserId) -> Result<Option<String>, Refusal> {
+async fn publish(kit: &TestStore, id: PitchId, owner: UserId) -> Result<bool, Refusal> {
     kit.store.try_tx("test.publish", async |tx| pitches::publish(tx, id, owner).await).await
 }
 
@@ -97,7 +97,7 @@ async fn a_draft_is_its_creators_alone_until_it_is_published(kit: &TestStore) {
     assert_eq!(seen(kit, id, Some(bob)).await, None);
     assert_eq!(seen(kit, id, None).await, None);
     assert_eq!(seen(kit, id, Some(ada)).await.expect("it works").access, Access::Owner);
-    assert_eq!(publish(kit, id, ada).await.expect("it works").as_deref(), Some("Low Water"));
+    assert!(publish(kit, id, ada).await.expect("it works"), "the first time");
     for reader in [Some(bob), None] {
         let pitch = seen(kit, id, reader).await.expect("it works");
         assert_eq!((pitch.access, pitch.confidential), (Access::Public, None));
@@ -187,7 +187,7 @@ async fn publishing_many_times_at_once_is_the_first_time_once(kit: &TestStore) {
     let ada = user(kit, "ada").await;
     let id = draft(kit, ada, "Premiere").await;
     let answers = futures_util::future::join_all((0..8).map(|_| publish(kit, id, ada))).await;
-    let first = answers.into_iter().filter(|answer| answer.as_ref().expect("it works").is_some()).count();
+    let first = answers.into_iter().filter(|answer| *answer.as_ref().expect("it works")).count();
     assert_eq!(first, 1);
 }
 
@@ -290,7 +290,10 @@ async fn following_is_counted_once_and_ends(kit: &TestStore) {
         async || kit.store.tx("test.follow", async |tx| follows::follow(tx, bob, ada).await).await.expect("it works");
     assert_eq!((follow().await, follow().await), (true, false));
     let followers = async || {
-        kit.store.read("test.followers", async |c| follows::followers_of(c, ada).await).await.expect("it works")
+        kit.store
+            .read("test.followers", async |c| follows::followers_of(c, ada, None, 9).await)
+            .await
+            .expect("it works")
     };
     assert_eq!(followers().await, [bob]);
     let unfollow =
