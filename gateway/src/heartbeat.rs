@@ -5,10 +5,10 @@
 //! connection and second instead (see `loadtest/README.md` for what 10 000 idle connections cost).
 //!
 //! If the scan itself ran late the process was stalled, and the clients' bytes may be waiting in the sockets: it then
-//! pings, but closes nobody.
+//! pings, and for a while closes nobody for silence.
 
-use crate::{connection::outbox::Outbox, node::Node};
-use shared::{clock::Timestamp, protocol::CloseReason};
+use crate::{connection::outbox::Outbox, node::Node, revalidate};
+use shared::{clock::Timestamp, id::SessionId, protocol::CloseReason};
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -19,11 +19,16 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long a socket may take nothing while something waits to be written.
 const STALL_SECONDS: u32 = 30;
 
+/// How long after a late scan silence is forgiven.
+const MERCY_SECONDS: u32 = 15;
+
 /// What a scan does to one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Leave,
     Ping,
+    /// The session's known end has come.
+    Expired,
     Close(CloseReason),
 }
 
@@ -31,7 +36,7 @@ enum Verdict {
 pub(crate) async fn run(node: Arc<Node>) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut last = Instant::now();
+    let (mut last, mut merciful_until) = (Instant::now(), 0);
     loop {
         tokio::select! {
             biased;
@@ -42,26 +47,38 @@ pub(crate) async fn run(node: Arc<Node>) {
         last = Instant::now();
         let second = u32::try_from(node.now_ms() / 1_000 + 1).unwrap_or(u32::MAX);
         node.second.store(second, Ordering::Relaxed);
-        scan(&node, second, node.ops.clock().now(), late);
+        if late {
+            merciful_until = second + MERCY_SECONDS;
+        }
+        let expired = scan(&node, second, node.ops.clock().now(), second < merciful_until);
+        if !expired.is_empty() {
+            // In its own time: the next scan must not wait for the store. Asking twice is harmless.
+            let node = Arc::clone(&node);
+            node.lifecycle.tracker().clone().spawn(async move { revalidate::expired(&node, expired).await });
+        }
     }
 }
 
-fn scan(node: &Node, second: u32, now: Timestamp, late: bool) {
+/// Looks at every connection; returns the sessions whose known end has come.
+fn scan(node: &Node, second: u32, now: Timestamp, merciful: bool) -> Vec<SessionId> {
     let seconds = |duration: Duration| u32::try_from(duration.as_secs().max(1)).unwrap_or(u32::MAX);
     let (heartbeat, dead_after) = (seconds(node.config.heartbeat), seconds(node.config.dead_after));
+    let mut expired = Vec::new();
     node.registry.for_each(|outbox| match judge(outbox, second, now, heartbeat, dead_after) {
         Verdict::Leave => {}
         Verdict::Ping => outbox.ping(),
-        Verdict::Close(CloseReason::HeartbeatTimeout) if late => outbox.ping(),
+        Verdict::Expired => expired.extend(outbox.session()),
+        Verdict::Close(CloseReason::HeartbeatTimeout) if merciful => outbox.ping(),
         Verdict::Close(reason) => outbox.close(reason, 0),
     });
+    expired
 }
 
 fn judge(outbox: &Outbox, second: u32, now: Timestamp, heartbeat: u32, dead_after: u32) -> Verdict {
     let silent = second.saturating_sub(outbox.heard_at.load(Ordering::Relaxed));
     let stalled_since = outbox.stalled_since.load(Ordering::Relaxed);
     if outbox.expires_at.load(Ordering::Relaxed) <= now.as_micros() {
-        Verdict::Close(CloseReason::SessionExpired)
+        Verdict::Expired
     } else if second >= outbox.authenticate_by.load(Ordering::Relaxed) {
         Verdict::Close(CloseReason::AuthTimeout)
     } else if silent >= dead_after {
@@ -100,7 +117,7 @@ mod tests {
         let late = |outbox: &Outbox| outbox.authenticate_by.store(20, Ordering::Relaxed);
         assert_eq!(verdict(20, late), Verdict::Close(CloseReason::AuthTimeout));
         let ended = |outbox: &Outbox| outbox.expires_at.store(1_000, Ordering::Relaxed);
-        assert_eq!(verdict(11, ended), Verdict::Close(CloseReason::SessionExpired));
+        assert_eq!(verdict(11, ended), Verdict::Expired);
         let stuck = |outbox: &Outbox| outbox.stalled_since.store(5, Ordering::Relaxed);
         assert_eq!(verdict(35, stuck), Verdict::Close(CloseReason::SlowConsumer));
     }

@@ -53,9 +53,13 @@ use shared::{
     lifecycle::Lifecycle,
     metrics::Metrics,
     ops::Ops,
+    protocol::CloseReason,
 };
 use standing::Open;
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{Arc, atomic::Ordering},
+};
 
 /// One gateway. A cheap clone: every clone is the same node.
 #[derive(Clone)]
@@ -119,6 +123,9 @@ impl Gateway {
         let deadline = if node.config.allow_anonymous { u32::MAX } else { node.deadline(node.config.auth_timeout) };
         let outbox = Arc::new(Outbox::new(node.connection_number(), node.now_second(), deadline));
         let open = Open::new(node, &outbox, admitted.keep());
+        if node.draining.load(Ordering::Acquire) {
+            outbox.close(CloseReason::Drain, drain::random_below(1_000)); // opened behind the drain's back
+        }
         node.lifecycle.tracker().spawn(adopt(Arc::clone(node), outbox, open, upgrade, greeting));
         Ok(response)
     }

@@ -15,7 +15,11 @@ use std::{
     },
     time::{Duration, Instant},
 };
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+
+/// Gaps filled at once.
+const FILLS: usize = 8;
 
 /// One gateway's parts.
 pub(crate) struct Node {
@@ -35,6 +39,10 @@ pub(crate) struct Node {
     pub(crate) second: AtomicU32,
     /// Cancelled when the last connection of a stopping node is gone, and at the hard stop: the node's tasks end.
     pub(crate) ended: CancellationToken,
+    /// How often deliveries were lost.
+    pub(crate) losses: AtomicU64,
+    /// Who may fill a gap right now: after a loss every topic wants to, and the store has few connections.
+    pub(crate) fills: Semaphore,
     /// How often lost deliveries asked for revocations to be looked up since that was last done.
     pub(crate) revalidations: AtomicU32,
     /// Names connections.
@@ -70,6 +78,8 @@ impl Node {
             lifecycle,
             started: Instant::now(),
             ended,
+            losses: AtomicU64::new(0),
+            fills: Semaphore::new(FILLS),
             revalidations: AtomicU32::new(0),
             second: AtomicU32::new(1), // 0 means "never" in the outboxes
             next_connection: AtomicU64::new(1),

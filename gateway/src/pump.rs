@@ -5,7 +5,9 @@
 //! engine before anything newer is appended; that runs in a task of its own, so that one topic's gap does not hold
 //! up the others.
 
-use crate::{connection::outbox::EphemeralKey, frame, log::Append, node::Node, revalidate, topic::Topic};
+use crate::{
+    connection::outbox::EphemeralKey, drain::random_below, frame, log::Append, node::Node, revalidate, topic::Topic,
+};
 use bytes::Bytes;
 use shared::{
     engine::{Control, Deliveries, Delivery, Signal, Topic as Key},
@@ -17,12 +19,17 @@ use shared::{
         event::{Event, PresenceState},
     },
 };
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 /// Deliveries taken at once. Larger batches wake later, smaller ones wake more often.
 const BATCH: usize = 256;
 /// Entries asked of the engine at once while a gap is filled.
 const FILL_PAGE: usize = 64;
+/// Pause before another attempt to fill a gap; up to as much again is added at random.
+const FILL_PAUSE: Duration = Duration::from_millis(500);
 
 /// Runs until the node has ended or the engine is gone.
 pub(crate) async fn run(node: Arc<Node>, mut deliveries: Deliveries) {
@@ -68,6 +75,7 @@ fn deliver(node: &Arc<Node>, run: &[Delivery], touched: &mut Vec<Arc<Topic>>) {
         Delivery::Signal(key, signal) => signal_members(node, key, *signal),
         Delivery::Control(control) => obey(node, control),
         Delivery::Lost => {
+            node.losses.fetch_add(1, Ordering::AcqRel);
             tracing::warn!("deliveries were lost: filling every topic from the engine");
             for topic in node.hub.all() {
                 fill(node, &topic);
@@ -149,6 +157,13 @@ fn obey(node: &Node, control: &Control) {
     }
 }
 
+/// Fills a topic if deliveries were lost since `losses` was read: it was entered then, but did not know its top yet.
+pub(crate) fn fill_if_lost(node: &Arc<Node>, topic: &Arc<Topic>, losses: u64) {
+    if node.losses.load(Ordering::Acquire) != losses {
+        fill(node, topic);
+    }
+}
+
 /// Fills a topic from the engine in a task of its own, unless one is at it already.
 fn fill(node: &Arc<Node>, topic: &Arc<Topic>) {
     // A log that does not know its top yet needs nothing: whoever enters reads it. Presence has no log.
@@ -158,11 +173,25 @@ fn fill(node: &Arc<Node>, topic: &Arc<Topic>) {
     }
     let (node, topic) = (Arc::clone(node), Arc::clone(topic));
     node.lifecycle.tracker().clone().spawn(async move {
-        if let Err(problem) = fill_until_caught_up(&node, &topic).await {
-            tracing::warn!(%problem, topic = ?topic.key(), "failed to fill a gap; the next delivery tries again");
+        tokio::select! {
+            biased;
+            () = node.ended.cancelled() => {}
+            () = insist(&node, &topic) => {}
         }
         topic.filling.store(false, Ordering::Release);
     });
+}
+
+/// Fills until it worked, or nobody is in the topic any more.
+async fn insist(node: &Node, topic: &Topic) {
+    while topic.member_count() > 0 {
+        let permit = node.fills.acquire().await;
+        let Err(problem) = fill_until_caught_up(node, topic).await else { return };
+        drop(permit);
+        tracing::warn!(%problem, topic = ?topic.key(), "failed to fill a gap; trying again");
+        topic.filling.store(true, Ordering::Release);
+        tokio::time::sleep(FILL_PAUSE + Duration::from_millis(random_below(500))).await;
+    }
 }
 
 async fn fill_until_caught_up(node: &Node, topic: &Topic) -> anyhow::Result<()> {
@@ -210,6 +239,9 @@ async fn fill_room(node: &Node, topic: &Topic, room: &RoomName) -> anyhow::Resul
 }
 
 async fn fill_inbox(node: &Node, topic: &Topic, user: UserId) -> anyhow::Result<bool> {
+    if node.engine().mailbox.head(user).await?.is_some_and(|head| topic.head() == Some(head)) {
+        return Ok(false); // the usual case after a loss elsewhere, and it costs no SQL
+    }
     let page = node.ops.inbox_page(user, topic.head().unwrap_or(0), FILL_PAGE).await?;
     let Some(first) = page.first().map(|entry| entry.seq) else { return Ok(false) };
     let frames = page.iter().map(|entry| &entry.frame[..]);

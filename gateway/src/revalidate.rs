@@ -6,11 +6,12 @@
 use crate::node::Node;
 use shared::{
     engine::{Membership, Topic as Key},
+    id::SessionId,
     ops::{EVERYBODY, OpsError},
-    protocol::{CloseReason, RoomName},
+    protocol::{CloseReason, RoomKind, RoomName},
 };
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -53,17 +54,22 @@ async fn until_done(node: &Node) {
 
 async fn once(node: &Node) -> Result<(), OpsError> {
     let sessions = node.registry.sessions();
-    let open: HashSet<_> = node.ops.open_sessions(&sessions).await?.into_iter().collect();
+    let open: HashSet<_> = node.ops.open_sessions(&sessions).await?.into_iter().map(|(session, _)| session).collect();
     for ended in sessions.into_iter().filter(|session| !open.contains(session)) {
         node.registry.of_session(ended, |outbox| outbox.close(CloseReason::SignedOut, 0));
     }
     for topic in node.hub.all() {
         let Key::Room(room) = topic.key() else { continue };
-        if is_denied(node, room, EVERYBODY).await? {
-            topic.revoke_members(room);
-        }
+        let withdrawn = match room.kind() {
+            RoomKind::Public => continue,
+            // "No" for one user only means "not its creator" here; viewers stay while the pitch is published.
+            RoomKind::Pitch(_) if !is_denied(node, room, EVERYBODY).await? => continue,
+            RoomKind::Pitch(_) => true,
+            RoomKind::Conversation(_) | RoomKind::Team(_) => false,
+        };
         for user in topic.users(usize::MAX) {
-            if is_denied(node, room, user).await? {
+            let membership = node.engine().members.get(room, user).await?;
+            if membership == Membership::Denied || (withdrawn && membership != Membership::Allowed) {
                 node.registry.of_user(user, |outbox| outbox.revoke_room(room));
             }
         }
@@ -73,4 +79,21 @@ async fn once(node: &Node) -> Result<(), OpsError> {
 
 async fn is_denied(node: &Node, room: &RoomName, user: shared::id::UserId) -> Result<bool, OpsError> {
     Ok(node.engine().members.get(room, user).await? == Membership::Denied)
+}
+
+/// Sessions whose known end has come: prolonged elsewhere meanwhile, or really over. If the store does not answer the
+/// sockets stay until it does: the next scan asks again.
+pub(crate) async fn expired(node: &Node, sessions: Vec<SessionId>) {
+    match node.ops.open_sessions(&sessions).await {
+        Err(problem) => tracing::warn!(%problem, "failed to look the end of sessions up"),
+        Ok(open) => {
+            let open: HashMap<_, _> = open.into_iter().collect();
+            for session in sessions {
+                node.registry.of_session(session, |outbox| match open.get(&session) {
+                    Some(until) => outbox.expires_at.store(until.as_micros(), Ordering::Relaxed),
+                    None => outbox.close(CloseReason::SessionExpired, 0),
+                });
+            }
+        }
+    }
 }

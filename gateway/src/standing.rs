@@ -2,7 +2,12 @@
 //! connection's task ends (a close, a panic, an abort at the hard stop), the world forgets it.
 
 use crate::{connection::outbox::Outbox, node::Node};
-use shared::{engine::EngineError, metrics::Socket, model::Identity, protocol::command::Status};
+use shared::{
+    engine::EngineError,
+    metrics::Socket,
+    model::Identity,
+    protocol::{CloseReason, command::Status},
+};
 use std::{
     net::IpAddr,
     sync::{Arc, atomic::Ordering},
@@ -46,12 +51,17 @@ impl Standing {
     ) -> Result<Self, EngineError> {
         let most = node.config.limits.connections_per_user;
         if let Some(oldest) = node.registry.add_user(identity.user_id, identity.session_id, outbox, most) {
-            oldest.close(shared::protocol::CloseReason::Replaced, 0);
+            oldest.close(CloseReason::Replaced, 0);
         }
-        outbox.acts_for(identity.user_id);
+        outbox.acts_for(identity.user_id, identity.session_id);
         outbox.authenticate_by.store(u32::MAX, Ordering::Relaxed);
+        outbox.left.store(false, Ordering::Release);
         outbox.expires_at.store(identity.expires_at.as_micros(), Ordering::Relaxed);
         let standing = Self { node: Arc::clone(node), outbox: Arc::clone(outbox), identity: Arc::clone(identity) };
+        // From here on a revocation reaches the connection; one that came after the token was checked did not.
+        if node.engine().sessions.is_revoked(identity.session_id).await? {
+            outbox.close(CloseReason::SignedOut, 0);
+        }
         node.engine().presence.join(&node.incarnation, identity.user_id, outbox.number, Status::Online).await?;
         Ok(standing)
     }

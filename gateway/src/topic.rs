@@ -13,9 +13,12 @@ use shared::{
     id::UserId,
     protocol::{Epoch, Position, RoomName},
 };
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
 };
 use tokio::sync::{Notify, OnceCell};
 
@@ -120,6 +123,16 @@ impl Topic {
         self.publish_head(&log);
     }
 
+    /// Tells a room's log where the top is: a fresh log begins there, one of another life begins anew.
+    pub(crate) fn start_at(&self, top: Position) {
+        let mut log = self.log();
+        log.init(Some(top.epoch), top.seq);
+        if log.position().is_some_and(|known| known.epoch != top.epoch) {
+            log.reset(top);
+        }
+        self.publish_head(&log);
+    }
+
     /// Appends frames that follow each other, then trims to the bounds. Does not wake.
     pub(crate) fn append<'a>(
         &self,
@@ -210,13 +223,9 @@ impl Topic {
 
     /// At most `limit` of the users in the topic, each once.
     pub(crate) fn users(&self, limit: usize) -> Vec<UserId> {
-        let mut users = Vec::new();
-        for user in self.members().slots.iter().filter_map(|outbox| outbox.user()) {
-            if users.len() < limit && !users.contains(&user) {
-                users.push(user);
-            }
-        }
-        users
+        let (members, mut seen) = (self.members(), HashSet::new());
+        let users = members.slots.iter().filter_map(|outbox| outbox.user());
+        users.filter(|user| seen.insert(*user)).take(limit).collect()
     }
 
     /// Everybody must leave the room.

@@ -17,6 +17,9 @@ use tokio_tungstenite::tungstenite::{
     error::{CapacityError, ProtocolError},
 };
 
+/// Inbound bytes without a message that cost as much as a frame: the largest message has as many.
+const FRAGMENT_BYTES: u64 = 64 * 1024;
+
 impl Connection {
     /// Reads at most one frame; true if there was one. Nothing is read while a job runs or answers pile up.
     pub(super) fn poll_in(&mut self, cx: &mut Context<'_>) -> Result<bool, CloseRequest> {
@@ -26,13 +29,15 @@ impl Connection {
         let message = match self.ws.read(&mut self.wire.io(cx)) {
             Err(WsError::Io(problem)) if problem.kind() == io::ErrorKind::WouldBlock => {
                 self.note_heard(); // part of a frame counts as alive too
-                return Ok(false);
+                self.charge_fragments()?;
+                return Ok(self.wire.has_fresh()); // a pong tungstenite had kept back
             }
             read => {
                 self.note_heard();
                 read.map_err(|problem| close(reason_of(&problem)))?
             }
         };
+        self.charged_bytes = self.wire.read_bytes;
         self.node.metrics.frame_in(message.len());
         match self.session.admit(self.node.now_ms()) {
             Admission::Admitted => self.take(message)?,
@@ -41,6 +46,17 @@ impl Connection {
         }
         // Frames that arrived together are handled together, with nothing written in between: one write answers all.
         Ok(true)
+    }
+
+    /// Fragments never end in a message as long as the client likes: their bytes cost frames.
+    fn charge_fragments(&mut self) -> Result<(), CloseRequest> {
+        while self.wire.read_bytes - self.charged_bytes > FRAGMENT_BYTES {
+            self.charged_bytes += FRAGMENT_BYTES;
+            if let Admission::Close(reason) = self.session.admit(self.node.now_ms()) {
+                return Err(close(reason));
+            }
+        }
+        Ok(())
     }
 
     fn take(&mut self, message: Message) -> Result<(), CloseRequest> {

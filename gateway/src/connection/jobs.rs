@@ -4,12 +4,11 @@
 //! changes data runs in a task of its own on the tracker, so that a client that hangs up cannot cut a transaction off.
 
 use super::{
-    Connection, close,
+    Connection,
     outbox::{CloseRequest, Outbox},
-    subscription::{self, PAGE, Subscription},
+    subscription::Subscription,
 };
-use crate::{frame, hub::Entered, node::Node, pump, standing::Standing};
-use bytes::Bytes;
+use crate::{drain::random_below, frame, hub::Entered, node::Node, pump, standing::Standing};
 use serde_json::value::RawValue;
 use shared::{
     engine::{self, Quota, Signal},
@@ -53,8 +52,6 @@ pub(super) enum Done {
 /// A room entered.
 pub(super) struct Joined {
     reply: String,
-    /// The first page of replay.
-    replay: Bytes,
     subscription: Subscription,
 }
 
@@ -73,7 +70,7 @@ pub(super) struct Ready {
     standing: Option<Standing>,
     device: Box<str>,
     inbox: Subscription,
-    rooms: Vec<(Subscription, Bytes)>,
+    rooms: Vec<Subscription>,
     /// `ready`, then an `error` for each room that could not be entered.
     replies: Vec<String>,
 }
@@ -84,10 +81,13 @@ impl Connection {
         match done {
             Done::Nothing => {}
             Done::Reply(text) => self.push(&text),
-            Done::Close(reason) => return Err(close(reason)),
+            Done::Close(reason) => {
+                let retry_after_ms = if reason == CloseReason::Overloaded { 1_000 + random_below(2_000) } else { 0 };
+                return Err(CloseRequest { reason, retry_after_ms });
+            }
             Done::Joined(joined) => {
                 self.push(&joined.reply);
-                self.enter(joined.subscription, joined.replay);
+                self.enter(joined.subscription);
             }
             Done::Watching { entered, states, reply } => {
                 self.watching = entered;
@@ -103,11 +103,8 @@ impl Connection {
         Ok(())
     }
 
-    fn enter(&mut self, subscription: Subscription, replay: Bytes) {
+    fn enter(&mut self, subscription: Subscription) {
         self.rooms.retain(|other| other.room() != subscription.room());
-        if !replay.is_empty() {
-            self.wire.push(replay);
-        }
         self.rooms.push(subscription);
     }
 
@@ -123,8 +120,8 @@ impl Connection {
             self.wire.push(frame::text(reply));
         }
         self.inbox = Some(ready.inbox);
-        for (subscription, replay) in ready.rooms {
-            self.enter(subscription, replay);
+        for subscription in ready.rooms {
+            self.enter(subscription);
         }
     }
 }
@@ -170,7 +167,12 @@ pub(super) async fn ready(
 ) -> Done {
     match try_ready(&node, &outbox, &who, standing, &resume).await {
         Ok(ready) => Done::Ready(Box::new(ready)),
-        Err(problem) => Done::Reply(refusal(resume.id.as_deref(), &problem)),
+        Err(problem) if standing => Done::Reply(refusal(resume.id.as_deref(), &problem)),
+        Err(problem) => {
+            // Half authenticated is nothing a client could go on from; what failed will be back.
+            tracing::warn!(%problem, "failed to make a connection ready");
+            Done::Close(CloseReason::Overloaded)
+        }
     }
 }
 
@@ -190,7 +192,7 @@ async fn try_ready(
         match enter_room(node, outbox, Some(who), room, *since).await {
             Ok(entry) => {
                 positions.insert(room.clone(), entry.at);
-                rooms.push((entry.subscription, entry.replay));
+                rooms.push(entry.subscription);
             }
             Err(problem) => errors.push(refusal(resume.id.as_deref(), &problem)),
         }
@@ -213,10 +215,12 @@ async fn open_inbox(
     device: &str,
     pos: Option<u64>,
 ) -> Result<(Subscription, ReadyInbox), OpsError> {
+    let losses = node.losses.load(Ordering::Acquire);
     let entered = node.hub.enter(engine::Topic::Inbox(user), outbox).await?;
     // Subscribed first, then read: whatever is appended after this reaches the log or is found as a gap.
     let start = node.ops.inbox_start(user, device, pos).await?;
     entered.topic().init(None, start.head);
+    pump::fill_if_lost(node, entered.topic(), losses);
     let ready = ReadyInbox { pos: start.pos, pending: start.head - start.pos, recovered: start.recovered };
     Ok((Subscription::new(entered, start.pos, start.head), ready))
 }
@@ -224,10 +228,10 @@ async fn open_inbox(
 struct Entry {
     subscription: Subscription,
     at: ReadyRoom,
-    replay: Bytes,
 }
 
-/// The join gate: enter, read the top and the first page, go on from there.
+/// The join gate: enter, read the top, go on from the client's position. What it missed is replayed in pages as the
+/// socket drains, never collected here.
 async fn enter_room(
     node: &Arc<Node>,
     outbox: &Arc<Outbox>,
@@ -238,17 +242,19 @@ async fn enter_room(
     if !node.ops.may_join(who, room).await? {
         return Err(OpsError::Forbidden);
     }
+    let losses = node.losses.load(Ordering::Acquire);
     let entered = node.hub.enter(engine::Topic::Room(room.clone()), outbox).await?;
-    let history = node.engine().broker.history(room, since, PAGE).await?;
-    entered.topic().init(Some(history.top.epoch), history.top.seq);
+    if !node.ops.may_join(who, room).await? {
+        return Err(OpsError::Forbidden); // revoked before we were reachable for it
+    }
+    // One entry is enough to learn whether the position is good.
+    let history = node.engine().broker.history(room, since, 1).await?;
+    entered.topic().start_at(history.top);
+    pump::fill_if_lost(node, entered.topic(), losses);
     let recovered = since.is_none() || history.recovered;
-    let reached = match (history.recovered, history.entries.last()) {
-        (true, Some(last)) => last.seq,
-        _ => history.top.seq,
-    };
-    let replay = subscription::encode(history.entries.iter().map(|entry| &entry.frame[..]));
+    let reached = since.filter(|_| history.recovered).map_or(history.top.seq, |since| since.seq);
     let subscription = Subscription::new(entered, reached, history.top.seq);
-    Ok(Entry { subscription, at: ReadyRoom { pos: history.top, recovered }, replay })
+    Ok(Entry { subscription, at: ReadyRoom { pos: history.top, recovered } })
 }
 
 /// `join`.
@@ -262,11 +268,11 @@ pub(super) async fn join(
 ) -> Done {
     match enter_room(&node, &outbox, who.as_deref(), &room, since).await {
         Err(problem) => Done::Reply(refusal(id.as_deref(), &problem)),
-        Ok(Entry { subscription, at, replay }) => {
+        Ok(Entry { subscription, at }) => {
             let count = subscription.topic().member_count();
             let online = present(&subscription, &room);
             let reply = Event::Joined { id: id.as_deref(), room: &room, at, online: &online, count }.encode();
-            Done::Joined(Box::new(Joined { reply, replay, subscription }))
+            Done::Joined(Box::new(Joined { reply, subscription }))
         }
     }
 }

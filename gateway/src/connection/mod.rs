@@ -67,8 +67,12 @@ pub(crate) struct Connection {
     /// Topics entered for presence only.
     watching: Vec<crate::hub::Entered>,
     job: Option<BoxFuture<'static, Done>>,
+    /// Rooms revoked while the job runs.
+    revoked_meanwhile: Vec<shared::protocol::RoomName>,
     /// A page of history on its way to a subscription that is behind.
     page: Option<BoxFuture<'static, Page>>,
+    /// Inbound bytes the client's frame budget has paid for.
+    charged_bytes: u64,
     /// The room this client last typed in, so that sending a message ends it.
     typing_in: Option<shared::protocol::RoomName>,
     standing: Option<Standing>,
@@ -108,6 +112,8 @@ impl Connection {
             inbox: None,
             watching: Vec::new(),
             job: None,
+            revoked_meanwhile: Vec::new(),
+            charged_bytes: 0,
             page: None,
             typing_in: None,
             standing: None,
@@ -176,11 +182,11 @@ impl Connection {
         for room in &notes.revoked_rooms {
             self.leave_revoked(room);
         }
+        if self.job.is_some() {
+            self.revoked_meanwhile.extend(notes.revoked_rooms); // the job may be entering one of them right now
+        }
         if notes.ping {
             self.wire.push(frame::ping());
-        }
-        for (_, frame) in notes.ephemeral {
-            self.wire.push(frame);
         }
         Ok(true)
     }
@@ -190,6 +196,9 @@ impl Connection {
         let Poll::Ready(done) = job.as_mut().poll(cx) else { return Ok(false) };
         self.job = None;
         self.finish(done)?;
+        for room in std::mem::take(&mut self.revoked_meanwhile) {
+            self.leave_revoked(&room);
+        }
         Ok(true)
     }
 

@@ -31,7 +31,11 @@ impl Connection {
             let before = self.wire.written_bytes;
             match self.wire.poll_write(cx) {
                 Poll::Ready(Err(_)) => return Err(close(CloseReason::Gone)),
-                Poll::Ready(Ok(())) => self.outbox.stalled_since.store(0, Ordering::Relaxed),
+                Poll::Ready(Ok(())) => {
+                    // What the socket just took made room: a page that waited for it is looked at in the next round.
+                    moved |= self.wire.written_bytes > before;
+                    self.outbox.stalled_since.store(0, Ordering::Relaxed);
+                }
                 Poll::Pending => {
                     let progress = self.wire.written_bytes > before;
                     self.note_stall(progress);
@@ -48,7 +52,10 @@ impl Connection {
 
     /// Moves what is new from the logs to the wire; false when there was nothing.
     fn pull(&mut self) -> bool {
-        let Self { rooms, inbox, wire, page, node, .. } = self;
+        let Self { rooms, inbox, wire, page, node, outbox, .. } = self;
+        for (_, frame) in outbox.take_ephemeral() {
+            wire.push(frame);
+        }
         for subscription in inbox.iter_mut().chain(rooms.iter_mut()) {
             if !subscription.topic().has_news(subscription.cursor) {
                 continue;
@@ -111,6 +118,10 @@ impl Connection {
         let since = &self.outbox.stalled_since;
         if progress || since.load(Ordering::Relaxed) == 0 {
             since.store(self.node.now_second(), Ordering::Relaxed);
+        }
+        if progress {
+            // Nothing is read while answers wait, so a slow reader looks silent; what it takes proves that it is there.
+            self.outbox.heard_at.store(self.node.now_second(), Ordering::Relaxed);
         }
     }
 

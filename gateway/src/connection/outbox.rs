@@ -4,13 +4,14 @@
 //! grows without bound:
 //!
 //! * room and inbox frames are not queued at all: the connection reads them from the topics' logs, a wake is enough;
-//! * ephemeral frames have one slot per key, the latest wins; beyond [`EPHEMERAL_SLOTS`] the oldest is dropped;
+//! * ephemeral frames have one slot per key, the latest wins, and wait here until the socket takes them. Presence has at
+//!   most as many keys as the connection watches users; of typing, beyond [`TYPING_SLOTS`], the oldest is dropped;
 //! * requests (close, ping, leave a room) are flags and a list no longer than the rooms the connection is in.
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use shared::{
-    id::UserId,
+    id::{SessionId, UserId},
     protocol::{CloseReason, RoomName},
 };
 use std::{
@@ -21,8 +22,9 @@ use std::{
     task::Waker,
 };
 
-/// Ephemeral frames that may wait. Typing and presence are worthless when old, so dropping the oldest loses nothing.
-pub(crate) const EPHEMERAL_SLOTS: usize = 64;
+/// Typing frames that may wait. An old one is worthless, so dropping it loses nothing; presence is announced only when
+/// it changes, so a dropped one would be wrong until the next change.
+pub(crate) const TYPING_SLOTS: usize = 64;
 
 /// What an ephemeral frame is about: a newer one of the same key replaces it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +44,6 @@ pub(crate) struct CloseRequest {
 /// What was left for the connection since it last looked.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
-    pub(crate) ephemeral: Vec<(EphemeralKey, Bytes)>,
     pub(crate) close: Option<CloseRequest>,
     pub(crate) ping: bool,
     pub(crate) revoked_rooms: Vec<RoomName>,
@@ -50,7 +51,7 @@ pub(crate) struct Notes {
 
 impl Notes {
     fn is_empty(&self) -> bool {
-        self.ephemeral.is_empty() && self.close.is_none() && !self.ping && self.revoked_rooms.is_empty()
+        self.close.is_none() && !self.ping && self.revoked_rooms.is_empty()
     }
 }
 
@@ -65,8 +66,11 @@ pub(crate) struct Outbox {
     /// Set when `notes` holds something: an ordinary turn takes no lock.
     noted: AtomicBool,
     notes: Mutex<Notes>,
-    /// Who the connection acts for, once known.
-    user: OnceLock<UserId>,
+    /// Set when `ephemeral` holds something.
+    fleeting: AtomicBool,
+    ephemeral: Mutex<Vec<(EphemeralKey, Bytes)>>,
+    /// Who the connection acts for, and with which session, once known.
+    who: OnceLock<(UserId, SessionId)>,
     /// Set when the connection no longer stands for its user.
     pub(crate) left: AtomicBool,
     /// Whether the user is away, as far as this connection goes.
@@ -89,7 +93,9 @@ impl Outbox {
             woken: AtomicBool::new(false),
             noted: AtomicBool::new(false),
             notes: Mutex::default(),
-            user: OnceLock::new(),
+            fleeting: AtomicBool::new(false),
+            ephemeral: Mutex::default(),
+            who: OnceLock::new(),
             left: AtomicBool::new(false),
             away: AtomicBool::new(false),
             heard_at: AtomicU32::new(now),
@@ -101,12 +107,17 @@ impl Outbox {
 
     /// Who the connection acts for.
     pub(crate) fn user(&self) -> Option<UserId> {
-        self.user.get().copied()
+        self.who.get().map(|(user, _)| *user)
+    }
+
+    /// The session it came with.
+    pub(crate) fn session(&self) -> Option<SessionId> {
+        self.who.get().map(|(_, session)| *session)
     }
 
     /// The connection proved who it is; the first word stands.
-    pub(crate) fn acts_for(&self, user: UserId) {
-        self.user.get_or_init(|| user);
+    pub(crate) fn acts_for(&self, user: UserId, session: SessionId) {
+        self.who.get_or_init(|| (user, session));
     }
 
     /// A topic has something new.
@@ -118,19 +129,18 @@ impl Outbox {
 
     /// Leaves an ephemeral frame; returns false when an older one had to go for it.
     pub(crate) fn push_ephemeral(&self, key: EphemeralKey, frame: Bytes) -> bool {
-        let mut kept_all = true;
-        self.note(|notes| {
-            if let Some(slot) = notes.ephemeral.iter_mut().find(|(other, _)| *other == key) {
-                slot.1 = frame;
-                return;
-            }
-            if notes.ephemeral.len() == EPHEMERAL_SLOTS {
-                notes.ephemeral.remove(0);
-                kept_all = false;
-            }
-            notes.ephemeral.push((key, frame));
-        });
+        let kept_all = put(&mut self.ephemeral.lock().unwrap_or_else(PoisonError::into_inner), key, frame);
+        self.fleeting.store(true, Ordering::Release);
+        self.wake();
         kept_all
+    }
+
+    /// Takes the ephemeral frames. Called when the socket has room for them: until then newer ones replace older ones.
+    pub(crate) fn take_ephemeral(&self) -> Vec<(EphemeralKey, Bytes)> {
+        if !self.fleeting.swap(false, Ordering::AcqRel) {
+            return Vec::new();
+        }
+        std::mem::take(&mut *self.ephemeral.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Asks the connection to close. The first reason stands.
@@ -178,6 +188,20 @@ impl Outbox {
     }
 }
 
+fn put(slots: &mut Vec<(EphemeralKey, Bytes)>, key: EphemeralKey, frame: Bytes) -> bool {
+    if let Some(slot) = slots.iter_mut().find(|(other, _)| *other == key) {
+        slot.1 = frame;
+        return true;
+    }
+    let typing = |key: &EphemeralKey| matches!(key, EphemeralKey::Typing(..));
+    let crowded = typing(&key) && slots.iter().filter(|(other, _)| typing(other)).count() >= TYPING_SLOTS;
+    if crowded && let Some(oldest) = slots.iter().position(|(other, _)| typing(other)) {
+        slots.remove(oldest);
+    }
+    slots.push((key, frame));
+    !crowded
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,8 +213,8 @@ mod tests {
         let key = EphemeralKey::Presence(UserId::new());
         outbox.push_ephemeral(key.clone(), Bytes::from_static(b"old"));
         outbox.push_ephemeral(key.clone(), Bytes::from_static(b"new"));
-        assert_eq!(outbox.take().unwrap().ephemeral, vec![(key, Bytes::from_static(b"new"))]);
-        assert!(outbox.take().is_none());
+        assert_eq!(outbox.take_ephemeral(), vec![(key, Bytes::from_static(b"new"))]);
+        assert!(outbox.take_ephemeral().is_empty());
     }
 
     #[test]
@@ -203,14 +227,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_outbox_never_exceeds_its_bounds(users in prop::collection::vec(0_usize..200, 0..500)) {
+        fn an_outbox_never_exceeds_its_bounds_and_never_drops_presence(users in prop::collection::vec((0_usize..200, any::<bool>()), 0..500)) {
             let outbox = Outbox::new(1, 0, 0);
             let ids: Vec<UserId> = (0..200).map(|_| UserId::new()).collect();
-            for user in &users {
-                outbox.push_ephemeral(EphemeralKey::Presence(ids[*user]), Bytes::new());
+            let room: RoomName = "public:lobby".parse().unwrap();
+            let mut watched = std::collections::HashSet::new();
+            for (user, typing) in &users {
+                let key = if *typing { EphemeralKey::Typing(room.clone(), ids[*user]) } else { EphemeralKey::Presence(ids[*user]) };
+                outbox.push_ephemeral(key, Bytes::new());
+                watched.extend((!typing).then_some(*user));
             }
-            let held = outbox.take().map_or(0, |notes| notes.ephemeral.len());
-            prop_assert!(held <= EPHEMERAL_SLOTS);
+            let held = outbox.take_ephemeral();
+            let presence = held.iter().filter(|(key, _)| matches!(key, EphemeralKey::Presence(_))).count();
+            prop_assert_eq!(presence, watched.len());
+            prop_assert!(held.len() - presence <= TYPING_SLOTS);
         }
     }
 }

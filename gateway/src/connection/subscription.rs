@@ -13,8 +13,9 @@ use shared::{
 };
 use std::sync::Arc;
 
-/// Entries in one page of replay (the protocol's 64; the inbox also stops at 64 KiB).
-pub(super) const PAGE: usize = 64;
+/// Entries in one page of replay, and the bytes at which it stops (the protocol's 64 and 64 KiB).
+const PAGE: usize = 64;
+const PAGE_BYTES: usize = 64 * 1024;
 
 /// A place in a topic.
 pub(super) struct Subscription {
@@ -80,24 +81,33 @@ pub(super) async fn fetch(node: Arc<Node>, topic: Arc<Topic>, from: Cursor) -> P
 
 async fn fetch_room(node: &Node, topic: &Topic, room: &RoomName, from: Cursor) -> Outcome {
     let Some(at) = topic.position().map(|top| Position { seq: from.seq, ..top }) else { return Outcome::Failed };
+    if topic.cursor(0).generation != from.generation {
+        return Outcome::Nothing { at: from.seq }; // another life began: the next pull finds out
+    }
     match node.engine().broker.history(room, Some(at), PAGE).await {
         Err(problem) => {
             tracing::debug!(%problem, %room, "failed to fetch a page of history");
             Outcome::Failed
         }
         Ok(history) if !history.recovered => Outcome::Lost { top: history.top },
-        Ok(history) => match history.entries.last() {
-            None => Outcome::Nothing { at: history.top.seq.max(from.seq) },
-            Some(last) => {
-                let last = last.seq;
-                let frames = encode(history.entries.iter().map(|entry| &entry.frame[..]));
-                Outcome::Frames { frames, last }
+        Ok(history) => {
+            let mut bytes = 0;
+            let fits = |entry: &&engine::HistoryEntry| {
+                let first = bytes == 0;
+                bytes += entry.frame.len();
+                first || bytes <= PAGE_BYTES
+            };
+            let entries: Vec<_> = history.entries.iter().take_while(fits).collect();
+            match entries.last().map(|last| last.seq) {
+                None => Outcome::Nothing { at: history.top.seq.max(from.seq) },
+                Some(last) => Outcome::Frames { frames: encode(entries.iter().map(|entry| &entry.frame[..])), last },
             }
-        },
+        }
     }
 }
 
 async fn fetch_inbox(node: &Node, topic: &Topic, user: UserId, from: Cursor) -> Outcome {
+    let head = topic.head().unwrap_or(from.seq).max(from.seq); // read first: what comes after the query is live
     match node.ops.inbox_page(user, from.seq, PAGE).await {
         Err(problem) => {
             tracing::debug!(%problem, "failed to fetch a page of an inbox");
@@ -105,7 +115,7 @@ async fn fetch_inbox(node: &Node, topic: &Topic, user: UserId, from: Cursor) -> 
         }
         Ok(entries) => match entries.last() {
             // Trimmed meanwhile: nobody can have these entries any more.
-            None => Outcome::Nothing { at: topic.head().unwrap_or(from.seq).max(from.seq) },
+            None => Outcome::Nothing { at: head },
             Some(last) => {
                 let last = last.seq;
                 Outcome::Frames { frames: encode(entries.iter().map(|entry| &entry.frame[..])), last }
@@ -115,7 +125,7 @@ async fn fetch_inbox(node: &Node, topic: &Topic, user: UserId, from: Cursor) -> 
 }
 
 /// Text frames back to back.
-pub(super) fn encode<'a>(payloads: impl Iterator<Item = &'a [u8]>) -> Bytes {
+fn encode<'a>(payloads: impl Iterator<Item = &'a [u8]>) -> Bytes {
     let mut frames = BytesMut::new();
     for payload in payloads {
         frame::put_text(&mut frames, payload);

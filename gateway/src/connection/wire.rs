@@ -32,6 +32,7 @@ pub(crate) struct Wire {
     /// Whole frames, in order; the front one may be partly written (it is then already advanced).
     queue: VecDeque<Bytes>,
     queued_bytes: usize,
+    fresh: bool,
     /// Set whenever bytes arrived, taken by the connection: any inbound byte counts as alive.
     pub(crate) heard: bool,
     /// Bytes read so far, for the statistics.
@@ -42,13 +43,27 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(crate) fn new(stream: Stream) -> Self {
-        Self { stream, queue: VecDeque::new(), queued_bytes: 0, heard: false, read_bytes: 0, written_bytes: 0 }
+        Self {
+            stream,
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            fresh: false,
+            heard: false,
+            read_bytes: 0,
+            written_bytes: 0,
+        }
     }
 
     /// Queues whole frames.
     pub(crate) fn push(&mut self, frames: Bytes) {
         self.queued_bytes += frames.len();
         self.queue.push_back(frames);
+        self.fresh = true;
+    }
+
+    /// Whether something was queued since the last write was tried.
+    pub(crate) fn has_fresh(&self) -> bool {
+        self.fresh
     }
 
     /// Whether everything handed over has reached the kernel.
@@ -63,6 +78,7 @@ impl Wire {
 
     /// Writes until everything is written (`Ready`) or the socket takes no more (`Pending`).
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.fresh = false;
         if self.queue.is_empty() {
             return Poll::Ready(Ok(()));
         }

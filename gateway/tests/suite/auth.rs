@@ -9,6 +9,7 @@ use shared::{
     store::sessions,
     testkit::Socket,
 };
+use std::time::Duration;
 
 #[tokio::test]
 async fn hello_comes_first_and_a_ping_is_answered_before_authentication() {
@@ -153,4 +154,19 @@ async fn a_revocation_among_lost_deliveries_closes_its_sockets_all_the_same() {
     }
     adas.expect_close(CloseReason::SignedOut).await;
     bobs.quiet().await;
+}
+
+#[tokio::test]
+async fn a_session_prolonged_elsewhere_keeps_its_sockets_and_one_that_ended_is_closed_4401() {
+    let node = TestNode::start().await;
+    let (ada, bob) = (node.somebody().await, node.somebody().await);
+    let (mut adas, _) = Socket::ready(node.addr, &ada.token).await;
+    let (mut bobs, _) = Socket::ready(node.addr, &bob.token).await;
+    let now = node.ops.clock().now();
+    let later = now + Duration::from_hours(1);
+    let prolong = async |tx: &mut _| sessions::refresh(tx, ada.session, now + Duration::from_secs(1), later).await;
+    assert!(node.ops.store().tx("test.prolong", prolong).await.unwrap());
+    node.ops.clock().advance(Duration::from_mins(20));
+    bobs.expect_close(CloseReason::SessionExpired).await;
+    adas.quiet().await;
 }

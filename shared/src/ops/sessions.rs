@@ -6,6 +6,7 @@
 
 use super::{Ops, OpsError};
 use crate::{
+    clock::Timestamp,
     engine::{CachedSession, EngineError},
     id::{SessionId, UserId},
     model::{Identity, Portal},
@@ -104,9 +105,9 @@ impl Ops {
         Ok((token, identity))
     }
 
-    /// Those of these sessions that are still open, by the store's word: what a node asks that may have missed a
-    /// revocation.
-    pub async fn open_sessions(&self, ids: &[SessionId]) -> Result<Vec<SessionId>, OpsError> {
+    /// Those of these sessions that are still open, and until when, by the store's word: what a node asks that may have
+    /// missed a revocation or a refresh.
+    pub async fn open_sessions(&self, ids: &[SessionId]) -> Result<Vec<(SessionId, Timestamp)>, OpsError> {
         Ok(self.store().read("sessions.alive", async |c| sessions::alive(c, ids).await).await?)
     }
 

@@ -239,18 +239,18 @@ pub async fn revoke_all(tx: &mut Tx, user: UserId) -> Result<Vec<Revoked>, Store
     })
 }
 
-/// Those of these sessions that have neither ended nor expired.
-pub async fn alive(conn: &mut Conn, ids: &[SessionId]) -> Result<Vec<SessionId>, StoreError> {
+/// Those of these sessions that have neither ended nor expired, and until when they live.
+pub async fn alive(conn: &mut Conn, ids: &[SessionId]) -> Result<Vec<(SessionId, Timestamp)>, StoreError> {
     let (now, mut found) = (conn.now(), Vec::with_capacity(ids.len()));
     for batch in ids.chunks(BATCH) {
-        let mut alive: Vec<SessionId> = with_conn!(conn, |c| {
-            let mut query = QueryBuilder::new("select id from sessions where expires_at > ");
+        let mut alive: Vec<(SessionId, Timestamp)> = with_conn!(conn, |c| {
+            let mut query = QueryBuilder::new("select id, expires_at from sessions where expires_at > ");
             query.push_bind(now).push(" and id in (");
             let mut list = query.separated(", ");
             for id in batch {
                 list.push_bind(*id);
             }
-            query.push(")").build_query_scalar().fetch_all(c).await
+            query.push(")").build_query_as().fetch_all(c).await
         })?;
         found.append(&mut alive);
     }

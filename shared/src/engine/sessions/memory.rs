@@ -24,7 +24,8 @@ struct Inner {
     broker: MemoryBroker,
     sessions: TtlMap<TokenHash, Slot>,
     tickets: TtlMap<TokenHash, Identity>,
-    /// Sessions revoked a short while ago, whose tickets are worth nothing.
+    /// Sessions revoked a short while ago: their tickets are worth nothing, and sockets that were being opened with
+    /// them meanwhile must go.
     revoked: TtlMap<SessionId, ()>,
 }
 
@@ -81,7 +82,10 @@ impl MemorySessions {
 
     pub(super) fn redeem_ticket(&self, ticket: &TokenHash) -> Option<Identity> {
         let identity = self.0.tickets.remove_if(ticket, |_| true)?;
-        let revoked = self.0.revoked.get(&identity.session_id, |()| ()).is_some();
-        (!revoked).then_some(identity)
+        (!self.is_revoked(identity.session_id)).then_some(identity)
+    }
+
+    pub(super) fn is_revoked(&self, session: SessionId) -> bool {
+        self.0.revoked.get(&session, |()| ()).is_some()
     }
 }

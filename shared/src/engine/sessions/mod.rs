@@ -81,6 +81,14 @@ impl SessionCache {
         Ok(())
     }
 
+    /// Whether the session was revoked within the last minute: for whoever authenticated it a moment ago and has only
+    /// now made itself reachable for [`super::Control::SessionRevoked`].
+    pub async fn is_revoked(&self, session: SessionId) -> Result<bool, EngineError> {
+        match self {
+            Self::Memory(sessions) => Ok(sessions.is_revoked(session)),
+        }
+    }
+
     /// Makes a ticket redeemable once.
     pub async fn issue_ticket(&self, ticket: &TokenHash, identity: &Identity) -> Result<(), EngineError> {
         match self {
