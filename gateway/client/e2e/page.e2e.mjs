@@ -40,8 +40,9 @@ async function visit(options = {}) {
   page.setDefaultTimeout(DEADLINE);
   page.on("pageerror", (error) => complaints.push(String(error)));
   page.on("console", (message) => {
-    // The first look for a session is answered with 401, and the test itself cuts the network.
-    const expected = /status of 401|ERR_(PROXY_CONNECTION_FAILED|TUNNEL_CONNECTION_FAILED|EMPTY_RESPONSE|CONNECTION_\w+)/.test(message.text());
+    // The first look for a session is answered with 401, and the test itself cuts the network, which has many names:
+    // SOCKET_NOT_CONNECTED is a connection that was cut between being opened and being used.
+    const expected = /status of 401|ERR_(PROXY_CONNECTION_FAILED|TUNNEL_CONNECTION_FAILED|EMPTY_RESPONSE|SOCKET_NOT_CONNECTED|CONNECTION_\w+)/.test(message.text());
     if (message.type() === "error" && !expected) complaints.push(message.text());
   });
   await page.goto(BASE);

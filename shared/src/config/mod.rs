@@ -11,10 +11,17 @@
 //!
 //! `main` reads like this; a problem is one line each, with the setting's name:
 //!
-//! ```ignore
-//! let (settings, rest) = config::split_args(std::env::args().skip(1)); // `rest`: subcommands, --help
-//! let loaded = Config::load(&Source::process(settings))?;
-//! if loaded.print { print!("{}", loaded.render()); return Ok(()); }
+//! ```
+//! use shared::config::{self, Config, ConfigError, Source};
+//!
+//! fn run(args: impl IntoIterator<Item = String>) -> Result<(), ConfigError> {
+//!     let (settings, rest) = config::split_args(args); // `rest`: subcommands, --help
+//!     let loaded = Config::load(&Source::process(settings))?;
+//!     if loaded.print {
+//!         print!("{}", loaded.render());
+//!     }
+//!     Ok(())
+//! }
 //! ```
 
 mod admin;
