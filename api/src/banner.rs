@@ -4,7 +4,7 @@ use crate::{
     app::App,
     demo::accounts::{ACCOUNTS, PASSWORD},
 };
-use shared::model::Portal;
+use shared::{config::DataDir, model::Portal};
 use std::fmt::Write as _;
 
 /// The text, line breaks included.
@@ -25,7 +25,12 @@ pub fn text(app: &App) -> String {
             line("demo", &format!("{:<28} {PASSWORD}  ({})", account.email, portals.join(", ")));
         }
     }
-    line("console", "cargo run --release -p pitchey-tui");
-    line("data", &format!("{}   (Ctrl-C stops)", config.data_dir.0.display()));
+    let folder = config.data_dir.0.display();
+    if config.data_dir == DataDir::default() {
+        line("console", "cargo run --release -p pitchey-tui");
+    } else {
+        line("console", &format!("cargo run --release -p pitchey-tui -- --data-dir {folder}"));
+    }
+    line("data", &format!("{folder}   (Ctrl-C stops)"));
     out
 }

@@ -6,7 +6,11 @@
 //!
 //! What is no HTTP at all hyper answers itself (400, 414, 431, without our headers): no request ever comes into being.
 
-use crate::{app::App, http};
+use crate::{
+    app::App,
+    http,
+    places::{Place, Places},
+};
 use ::http::{Request, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -65,7 +69,7 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 pub async fn serve(app: App, listener: TcpListener) {
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let builder = Arc::new(connection_builder(app.config.http.header_timeout));
-    let stop = app.lifecycle.soft().clone();
+    let (stop, places) = (app.lifecycle.soft().clone(), Places::default());
     loop {
         let (stream, peer, permit) = tokio::select! {
             biased;
@@ -77,7 +81,12 @@ pub async fn serve(app: App, listener: TcpListener) {
             tracing::debug!(%error, "the peer is gone already");
             continue;
         }
-        app.lifecycle.tracker().spawn(connection(app.clone(), builder.clone(), stream, peer, permit));
+        let (place, behind_proxy) = (places.take(peer.ip()), app.config.http.trusted_proxies > 0);
+        if place.is_none() && !behind_proxy {
+            tracing::debug!(%peer, "an address has all the connections it may have");
+            continue;
+        }
+        app.lifecycle.tracker().spawn(connection(app.clone(), builder.clone(), stream, peer, (permit, place)));
     }
 }
 
@@ -140,13 +149,13 @@ fn service(app: App, peer: SocketAddr, asked: Arc<AtomicBool>) -> Service {
     BoxCloneSyncService::new(stack)
 }
 
-/// One connection, from its first byte to its last answer. The permit is given back when this ends, also by upgrade.
+/// One connection, from its first byte to its last answer. Its places are given back when this ends, also by upgrade.
 async fn connection(
     app: App,
     builder: Arc<auto::Builder<TokioExecutor>>,
     stream: TcpStream,
     peer: SocketAddr,
-    _permit: OwnedSemaphorePermit,
+    _places: (OwnedSemaphorePermit, Option<Place>),
 ) {
     let asked = Arc::new(AtomicBool::new(false));
     let service = service(app.clone(), peer, asked.clone());

@@ -106,6 +106,8 @@ impl Platform {
         let app = App::with_routes(foundation, table);
         if app.config.environment.is_development() {
             demo::seed(&app).await.map_err(StartError::Demo)?;
+        } else {
+            tracing::warn!("no mail provider yet: verification mails are files in DATA_DIR/mail and reach nobody");
         }
         let admin = open_admin(&app).await?;
         embedded::start(&app).await?;

@@ -230,6 +230,10 @@ fn finish(app: &App, heard: &Heard, response: &mut Response<Body>) {
             headers.insert(name, heard.extra[name].clone());
         }
     }
+    if headers.contains_key(header::SET_COOKIE) {
+        // Whatever the route said of caching: a shared cache must never hand one visitor's cookie to another.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    }
     headers.insert(request_id::NAME, heard.id.header());
     headers::secure(headers, !app.config.environment.is_development());
     if is_api {

@@ -7,6 +7,7 @@ mod node;
 
 mod auth;
 mod bad_input;
+mod browser_client;
 mod drain;
 mod inbox;
 mod liveness;

@@ -3,6 +3,7 @@
 use super::{
     Config, DatabaseConfig, Environment,
     error::{ConfigError, Origin, Problem},
+    origin::Origin as WebOrigin,
     registry,
     setting::Setting,
     source::Source,
@@ -111,7 +112,13 @@ fn compute(config: &mut Config, origins: &mut [Origin], settings: &[Setting]) {
 
 /// Development only if nothing of this installation can be seen or shared by anybody else.
 fn detect(config: &Config) -> Environment {
-    let private = config.redis_url.is_none() && config.database.is_sqlite() && config.http.host.is_loopback();
+    // A proxy in front of a loopback port, or a public address in the links, is the public: no demo accounts there.
+    let http = &config.http;
+    let behind_proxy = http.trusted_proxies > 0;
+    let named =
+        http.public_base_url.as_deref().is_some_and(|url| !WebOrigin::parse(url).is_some_and(|o| o.is_loopback()));
+    let here = http.host.is_loopback() && !behind_proxy && !named;
+    let private = config.redis_url.is_none() && config.database.is_sqlite() && here;
     if private { Environment::Development } else { Environment::Production }
 }
 

@@ -27,7 +27,7 @@ fn process() -> Vec<Setting> {
             "choice",
             "`development` allows demo data, cookies over plain HTTP and error details; `production` none of them",
         )
-        .computed("`development` with memory engine, SQLite and a loopback `HOST`, else `production`"),
+        .computed("`development` with memory engine, SQLite, a loopback `HOST` and neither proxy nor public base URL, else `production`"),
         setting::<Folder>(
             "data_dir",
             |c| &mut c.data_dir,

@@ -294,11 +294,19 @@ async fn open_sqlite(file: &Path, config: &PoolConfig) -> Result<Db, StoreError>
         std::fs::create_dir_all(folder)
             .map_err(|error| StoreError::Config(format!("cannot create the folder {}: {error}", folder.display())))?;
     }
+    keep_private(file)?;
     // The queue of bb8 is the queue of writers: nobody spins on a busy lock.
     let one = PoolConfig { max_size: 1, ..config.clone() };
     let writer = Pool::open("sqlite-write", sqlite::Sqlite::writer(file, config), &one).await?;
     let readers = Pool::open("sqlite-read", sqlite::Sqlite::reader(file, config), config).await?;
     Ok(Db::Sqlite { writer, readers })
+}
+
+/// The file holds hashes and addresses: only its owner may read it. SQLite gives its side files the same mode.
+fn keep_private(file: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let opened = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(file);
+    opened.map(drop).map_err(|error| StoreError::Config(format!("cannot open {}: {error}", file.display())))
 }
 
 fn locate(url: Option<&Secret>, data_dir: &Path) -> Result<Location, StoreError> {

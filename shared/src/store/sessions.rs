@@ -24,6 +24,10 @@ const IDENTITY: &str =
      coalesce((select string_agg(p.portal, ',') from user_portals p where p.user_id = s.user_id), '') as portals
      from sessions s join users u on u.id = s.user_id";
 
+/// When a rotated token ends.
+const GRACE_END: &str = "case when s.previous_valid_until < s.expires_at
+     then s.previous_valid_until else s.expires_at end as expires_at";
+
 /// A session about to be opened.
 #[derive(Clone, Copy, Debug)]
 pub struct NewSession<'a> {
@@ -115,7 +119,8 @@ async fn identity_rows(conn: &mut Conn, tokens: &[TokenHash]) -> Result<Vec<Iden
         }
         query.push(") and s.expires_at > ").push_bind(now);
         query.push(" union all select s.previous_token_hash as presented, ");
-        query.push(IDENTITY).push(" where s.previous_token_hash in (");
+        // A rotated token lives no longer than its grace, whoever caches what is found here.
+        query.push(IDENTITY.replacen("s.expires_at", GRACE_END, 1)).push(" where s.previous_token_hash in (");
         let mut list = query.separated(", ");
         for token in tokens {
             list.push_bind(*token);

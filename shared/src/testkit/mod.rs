@@ -18,7 +18,7 @@ fn test_setting(name: &str) -> Option<String> {
 }
 
 /// Says loudly that something was not tested; in CI (`CI=true`), where everything must be, it is a failure.
-fn skipped(what: &str, why: &str) {
+pub fn skipped(what: &str, why: &str) {
     assert!(test_setting("CI").is_none_or(|ci| ci != "true"), "{what} cannot be tested, and CI=true: {why}");
     eprintln!("\n*** SKIPPED: {what} is not tested: {why} ***\n");
 }

@@ -48,6 +48,8 @@ impl MemorySessions {
 
     pub(super) fn get(&self, token: &TokenHash) -> CachedSession {
         let found = self.0.sessions.get(token, |slot| match slot {
+            // A token from before the last two rotations is in its grace, and its session may be gone already.
+            Slot::Live(identity) if self.is_revoked(identity.session_id) => CachedSession::Revoked,
             Slot::Live(identity) => CachedSession::Live(identity.clone()),
             Slot::Tombstone => CachedSession::Revoked,
         });
