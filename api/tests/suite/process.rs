@@ -5,12 +5,13 @@ use serde_json::{Value, json};
 use shared::{
     clock::Clock,
     config::{Config, DataDir, Environment},
-    id::SessionId,
-    model::{Identity, Portal, Portals},
+    id::{SessionId, UserId},
+    model::{Identity, NewNotification, Portal, Portals},
     protocol::event::Received,
     testkit::Socket,
 };
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     path::Path,
     process::{Output, Stdio},
@@ -203,17 +204,21 @@ async fn two_users(data: &Path) -> [(String, String); 2] {
     users.try_into().expect("two users")
 }
 
-/// The bodies of the messages in a user's inbox, in order, until there are `count`; then acknowledged.
-async fn messages(address: SocketAddr, token: &str, count: usize) -> Vec<String> {
+/// What a user's inbox brings, in order, until there are `count` entries: the bodies of messages, the titles of
+/// notifications. Then acknowledged.
+async fn entries(address: SocketAddr, token: &str, count: usize) -> Vec<String> {
     let (mut socket, _) = Socket::ready(address, token).await;
     let (mut bodies, mut last) = (Vec::new(), 0);
     while bodies.len() < count {
         let (pos, event, data) = socket.inbox().await;
         assert!(pos > last, "positions only grow");
         last = pos;
-        if event == "message.created" {
-            bodies.push(data["message"]["body"].as_str().unwrap().to_owned());
-        }
+        let text = match event.as_str() {
+            "message.created" => &data["message"]["body"],
+            "notification.created" => &data["notification"]["title"],
+            other => panic!("an unexpected {other}"),
+        };
+        bodies.push(text.as_str().unwrap().to_owned());
     }
     socket.call(json!({"type": "ack", "pos": last.to_string()})).await;
     bodies
@@ -233,7 +238,7 @@ async fn a_message_that_was_acknowledged_survives_kill_minus_nine_and_arrives_on
         server.murder().await;
 
         let server = Server::start(data.path()).await;
-        assert_eq!(messages(server.address, &receiver, 1).await, [format!("round {round}")]);
+        assert_eq!(entries(server.address, &receiver, 1).await, [format!("round {round}")]);
         // The cursor of the ack reaches the store within a second; a clean end flushes it for sure.
         let mut server = server;
         server.signal("INT").await;
@@ -245,7 +250,7 @@ async fn a_message_that_was_acknowledged_survives_kill_minus_nine_and_arrives_on
 const CHILD_DATA: &str = "PITCHEY_TEST_CHILD_DATA";
 const CHILD_USERS: &str = "PITCHEY_TEST_CHILD_USERS";
 
-/// Not a test: the process that the next test kills. It commits messages, and has no relay that could deliver them.
+/// Not a test: the process that the next test kills. It commits messages and a notification, and has no relay that could deliver them.
 #[tokio::test]
 #[ignore = "a child process of the next test"]
 async fn child_that_commits_and_never_delivers() {
@@ -266,9 +271,12 @@ async fn child_that_commits_and_never_delivers() {
         expires_at: now + Duration::from_mins(1),
         refreshed_at: now,
     };
-    for body in ["first", "second"] {
-        app.ops.send_message(&who, Uuid::now_v7(), receiver.parse().unwrap(), body).await.unwrap();
-    }
+    let user: UserId = receiver.parse().unwrap();
+    app.ops.send_message(&who, Uuid::now_v7(), user.0, "first").await.unwrap();
+    let (title, body) = ("second".to_owned(), "A pitch you follow was published.".to_owned());
+    let notification = NewNotification { user, kind: "pitch.published", title, body, metadata: BTreeMap::new() };
+    app.ops.notify(vec![notification]).await.unwrap();
+    app.ops.send_message(&who, Uuid::now_v7(), user.0, "third").await.unwrap();
     println!("\ncommitted");
     std::future::pending::<()>().await;
 }
@@ -291,9 +299,9 @@ async fn what_was_committed_and_never_delivered_is_delivered_after_the_murder() 
     child.kill().await.unwrap();
 
     let mut server = Server::start(data.path()).await;
-    assert_eq!(messages(server.address, &receiver, 2).await, ["first", "second"]);
-    let answer: Value = Client::with_bearer(server.address, &receiver).get("/api/auth/session").await.data();
-    assert_eq!(answer["user"]["id"], json!(receiver_id));
+    assert_eq!(entries(server.address, &receiver, 3).await, ["first", "second", "third"]);
+    let feed: Value = Client::with_bearer(server.address, &receiver).get("/api/notifications").await.data();
+    assert_eq!((&feed["notifications"][0]["title"], &feed["unreadCount"]), (&json!("second"), &json!(1)));
     server.signal("INT").await;
     assert_eq!(server.ended().await, Some(0));
 }

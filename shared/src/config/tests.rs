@@ -98,6 +98,10 @@ fn anything_shared_or_reachable_makes_it_production() {
     for flags in [["--host", "0.0.0.0"], ["--redis-url", "redis://h:6379"], ["--database-url", "postgres://u@h/d"]] {
         assert_eq!(load(flags).unwrap().environment, Environment::Production, "{flags:?}");
     }
+    for flags in [["--trusted-proxies", "1"], ["--public-base-url", "https://pitchey.example"]] {
+        assert_eq!(load(flags).unwrap().environment, Environment::Production, "a proxy is the public: {flags:?}");
+    }
+    assert_eq!(load(["--public-base-url", "http://localhost:8001"]).unwrap().environment, Environment::Development);
     assert_eq!(load(["--environment", "production"]).unwrap().environment, Environment::Production);
     assert_eq!(
         load(["--host", "0.0.0.0", "--environment", "development"]).unwrap().environment,
