@@ -20,7 +20,7 @@ use shared::{
     metrics::Metrics,
     relay::Relay,
     store::{
-        Store, StoreError, installation,
+        Store, StoreError, health, installation,
         leases::{self, Claim, Process, Refused, Role},
     },
 };
@@ -177,7 +177,27 @@ async fn open_store(config: &Config, clock: Clock) -> Result<(Store, Uuid), Star
     let mut database = config.database.clone();
     database.pool.max_size = granted;
     let store = Store::connect(&database, &config.data_dir.0, NAME, clock).await.map_err(failed)?;
+    compare_with_server(&store, config.database.connection_budget).await;
     Ok((store, process.id))
+}
+
+/// Tells the operator how the connections that all processes may take compare with what the PostgreSQL server has
+/// . Only a word in the log: the server may be shared, or sit behind a pooler that multiplies its connections.
+async fn compare_with_server(store: &Store, budget: u32) {
+    let server = match store.read("health.server", async |c| health::server(c).await).await {
+        Ok(Some(server)) => server,
+        Ok(None) => return,
+        Err(error) => return tracing::warn!(%error, "failed to ask the database server for its connection limit"),
+    };
+    let (available, connected) = (server.available, server.connected);
+    tracing::info!(available, connected, budget, "the database server's connections");
+    if !server.has_room_for(budget) {
+        tracing::warn!(
+            available,
+            budget,
+            "DB_CONNECTION_BUDGET is more than 80 % of the database server's max_connections: lower one or raise the other"
+        );
+    }
 }
 
 /// The store for commands that run for a moment, perhaps beside a serving process.

@@ -8,7 +8,7 @@ use shared::{
     id::{SessionId, UserId},
     model::{Identity, NewNotification, Portal, Portals},
     protocol::event::Received,
-    testkit::Socket,
+    testkit::{Socket, TestStore},
 };
 use std::{
     collections::BTreeMap,
@@ -47,9 +47,13 @@ struct Server {
 }
 
 impl Server {
-    /// Ready when this returns: it waits for the last line of the banner.
     async fn start(data: &Path) -> Self {
-        let mut child = program(data, &["--port=0"]).spawn().unwrap();
+        Self::start_with(data, &[]).await
+    }
+
+    /// Ready when this returns: it waits for the last line of the banner.
+    async fn start_with(data: &Path, flags: &[&str]) -> Self {
+        let mut child = program(data, flags).arg("--port=0").spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut banner = String::new();
         let read = async {
@@ -80,6 +84,17 @@ impl Server {
 
     async fn ended(mut self) -> Option<i32> {
         timeout(PATIENCE, self.child.wait()).await.expect("it ends").unwrap().code()
+    }
+
+    /// Interrupts it; what it logged, once it has ended.
+    async fn log(mut self) -> String {
+        self.signal("INT").await;
+        let mut stderr = self.child.stderr.take().expect("it is piped");
+        let mut log = String::new();
+        let read = tokio::io::AsyncReadExt::read_to_string(&mut stderr, &mut log);
+        timeout(PATIENCE, read).await.expect("it ends").unwrap();
+        assert_eq!(self.ended().await, Some(0), "{log}");
+        log
     }
 
     /// As the kernel would: no handler runs, nothing is flushed.
@@ -135,6 +150,23 @@ async fn what_cannot_work_is_one_line_that_names_the_setting() {
     assert!(line.contains("DATABASE_URL") || line.contains("database-url"), "{line}");
     let line = error_line(&output(data.path(), &["dance"]).await);
     assert!(line.contains("dance"), "{line}");
+}
+
+#[tokio::test]
+async fn a_database_server_too_small_for_the_connection_budget_is_warned_about() {
+    let Some(database) = TestStore::postgres().await else { return };
+    let url = format!("--database-url={}", database.config.url.as_ref().unwrap().expose());
+    let log = async |budget: &str| {
+        let data = tempfile::tempdir().unwrap();
+        let flags = [&url, "--environment=production", &format!("--db-connection-budget={budget}")];
+        Server::start_with(data.path(), &flags).await.log().await
+    };
+    let warning = "DB_CONNECTION_BUDGET is more than 80 %";
+    // The test cluster has 100 connections, some of them the superusers'.
+    let small = log("100").await;
+    assert!(small.contains(warning) && small.contains("budget=100") && small.contains("available="), "{small}");
+    let fitting = log("25").await;
+    assert!(!fitting.contains(warning), "{fitting}");
 }
 
 #[tokio::test]
