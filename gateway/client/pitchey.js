@@ -208,7 +208,6 @@ class Inbox {
   #caughtUp = true;
   #life = 0; // grows when the server's position replaced ours: a handler still at work then finishes for nothing
   #queue = [];
-  #held = []; // entries before the answer to our `auth`
   #handling = false;
   replayed = 0;
 
@@ -223,14 +222,6 @@ class Inbox {
   /** The position to ask for; null leaves it to the server's cursor of this device. */
   wanted(user) {
     return user === null ? null : (this.#seen ?? this.#link.positions.inbox(user));
-  }
-
-  disconnected() {
-    this.#held.length = 0;
-  }
-
-  hold(frame) {
-    if (this.#held.length < this.#link.options.maxInbox) this.#held.push(frame);
   }
 
   /**
@@ -254,10 +245,6 @@ class Inbox {
     this.#acked = asked === null ? start : -1n; // where we asked to start says nothing about what was acked
     this.#caughtUp = false;
     this.replayed = 0;
-    const held = this.#held.splice(0);
-    // With a cookie the server starts at its own cursor before it reads our frame, then again at our position. What
-    // came meanwhile is used only if nothing is missing in front of it.
-    if (asked === null || toPos(held[0]?.pos) === this.#seen + 1n) for (const frame of held) this.receive(frame);
     if (this.#done > this.#acked) this.#link.flushSoon(); // the last connection's acks may have been lost with it
     if (lost) this.#link.emit("gap", { kind: "inbox", pos: String(start) });
     this.#handle();
@@ -620,6 +607,7 @@ export class PitcheyClient {
     this.user = options.user ?? null;
     this.device = options.device ?? this.#positions.device();
     this.#address.searchParams.set("device", this.device);
+    this.#address.searchParams.set("resume", "1"); // a cookie's `ready` waits for our positions: one replay, not two
     const link = this.#link();
     this.#inbox = new Inbox(link);
     this.#rooms = new Rooms(link);
@@ -857,7 +845,6 @@ export class PitcheyClient {
       reject(new PitcheyError("disconnected", "the connection was lost before the answer"));
     }
     this.#requests.clear();
-    this.#inbox.disconnected();
     this.#rooms.disconnected();
     this.#outgoing.pause();
     this.#typists.endAll();
@@ -995,12 +982,12 @@ export class PitcheyClient {
       this.#outgoing.maxBytes = max ?? this.#outgoing.maxBytes;
     },
     ready(frame) {
-      // With a valid cookie `ready` comes by itself, before the server has read our positions: wait for our own.
+      // A server that does not know `resume=1` says `ready` by itself before it has read our positions.
       if (this.#authId !== null && frame.id === this.#authId) this.#ready(frame);
     },
     inbox(frame) {
+      // What comes before the answer to our `auth` comes again behind it: the replay starts over at our position.
       if (this.state === "ready") this.#inbox.receive(frame);
-      else this.#inbox.hold(frame);
     },
     event(frame) {
       this.#rooms.receive(frame);

@@ -7,6 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use shared::protocol::CloseReason;
 
 const FIN_TEXT: u8 = 0x81;
+const FIN_BINARY: u8 = 0x82;
 const FIN_CLOSE: u8 = 0x88;
 const FIN_PING: u8 = 0x89;
 
@@ -22,8 +23,18 @@ pub(crate) fn put_text(buffer: &mut BytesMut, payload: &[u8]) {
 
 /// One text frame.
 pub(crate) fn text(payload: &str) -> Bytes {
+    data(FIN_TEXT, payload.as_bytes())
+}
+
+/// One binary frame. Our protocol has none; the echo route does.
+pub(crate) fn binary(payload: &[u8]) -> Bytes {
+    data(FIN_BINARY, payload)
+}
+
+fn data(first: u8, payload: &[u8]) -> Bytes {
     let mut buffer = BytesMut::with_capacity(MAX_HEADER + payload.len());
-    put_text(&mut buffer, payload.as_bytes());
+    put_header(&mut buffer, first, payload.len());
+    buffer.put_slice(payload);
     buffer.freeze()
 }
 
@@ -107,7 +118,8 @@ mod tests {
     }
 
     #[test]
-    fn the_ping_is_a_ping() {
+    fn the_ping_is_a_ping_and_binary_is_binary() {
         assert_eq!(decode(&ping()).read().unwrap(), Message::Ping(Bytes::new()));
+        assert_eq!(decode(&binary(&[0, 255])).read().unwrap(), Message::binary(vec![0, 255]));
     }
 }

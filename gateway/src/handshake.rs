@@ -19,10 +19,18 @@ use shared::{
 use std::{net::IpAddr, sync::atomic::Ordering};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+/// Whatever else leads here speaks the protocol; this path sends back what it gets.
+const ECHO_PATH: &str = "/ws/echo";
+
 /// What the upgrade found out about the client.
+#[derive(Default)]
 pub(crate) struct Greeting {
     /// Who the cookie says the client is.
     pub(crate) identity: Option<Identity>,
+    /// The client's first frame will be an `auth` with its positions: `ready` waits for that.
+    pub(crate) resume: bool,
+    /// The socket only sends back what it gets.
+    pub(crate) echo: bool,
     /// The device named in the URL.
     pub(crate) device: Option<String>,
     /// Close with this as soon as the socket is open.
@@ -36,6 +44,8 @@ pub(crate) enum Refused {
     NotWebSocket(&'static str),
     /// Another version of RFC 6455.
     Version,
+    /// The echo route is off.
+    NoEcho,
     /// Something in the URL.
     BadDevice,
     /// The node ends.
@@ -52,6 +62,7 @@ impl Refused {
         match self {
             Self::NotWebSocket(_) => "not_websocket",
             Self::Version => "version",
+            Self::NoEcho => "path",
             Self::BadDevice => "device",
             Self::Draining => "draining",
             Self::Overloaded => "overload",
@@ -64,6 +75,7 @@ impl Refused {
         let (status, text) = match self {
             Self::NotWebSocket(what) => (StatusCode::UPGRADE_REQUIRED, what),
             Self::Version => (StatusCode::UPGRADE_REQUIRED, "Sec-WebSocket-Version must be 13"),
+            Self::NoEcho => (StatusCode::NOT_FOUND, "not found"),
             Self::BadDevice => (StatusCode::BAD_REQUEST, DEVICE_RULE),
             Self::Draining => (StatusCode::SERVICE_UNAVAILABLE, "this node is draining"),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "this node is full"),
@@ -85,6 +97,11 @@ impl Refused {
         }
         response
     }
+}
+
+/// Whether there is something at this path: the echo is switched on for tests only.
+pub(crate) fn find<B>(node: &Node, request: &Request<B>) -> Result<(), Refused> {
+    if node.config.echo || request.uri().path() != ECHO_PATH { Ok(()) } else { Err(Refused::NoEcho) }
 }
 
 /// Checks the request's form (RFC 6455 §4.2.1) and returns the answer that accepts it.
@@ -120,8 +137,13 @@ pub(crate) fn accept<B>(request: &Request<B>) -> Result<Response<Full<Bytes>>, R
 
 /// Finds out who the client is. The store is asked only when the session cache does not know.
 pub(crate) async fn greet<B>(node: &Node, request: &Request<B>) -> Result<Greeting, Refused> {
+    if request.uri().path() == ECHO_PATH {
+        // Nobody acts for anybody there: no cookie is looked at, and no origin matters.
+        return Ok(Greeting { echo: true, ..Greeting::default() });
+    }
     let headers = request.headers();
-    let device = device(request.uri().query().unwrap_or_default())?;
+    let query = request.uri().query().unwrap_or_default();
+    let device = device(query)?;
     let refused = if speaks_another_version(headers) {
         Some(CloseReason::ProtocolVersion)
     } else if headers.get(header::ORIGIN).is_some_and(|origin| !allowed_origin(node, origin)) {
@@ -140,7 +162,8 @@ pub(crate) async fn greet<B>(node: &Node, request: &Request<B>) -> Result<Greeti
         }
         _ => None,
     };
-    Ok(Greeting { identity, device, refused })
+    let resume = query.split('&').any(|pair| pair == "resume=1");
+    Ok(Greeting { identity, device, refused, resume, echo: false })
 }
 
 /// Whether the node takes one more socket; on success the address is counted and must be released.

@@ -116,11 +116,13 @@ impl Gateway {
         address: IpAddr,
     ) -> Result<Response<Full<Bytes>>, handshake::Refused> {
         let node = &self.0;
+        handshake::find(node, request)?;
         let response = handshake::accept(request)?;
         let admitted = Admitted { node, key: Some(handshake::admit(node, address)?) };
         let greeting = handshake::greet(node, request).await?;
         let upgrade = hyper::upgrade::on(request);
-        let deadline = if node.config.allow_anonymous { u32::MAX } else { node.deadline(node.config.auth_timeout) };
+        let may_stay = node.config.allow_anonymous || greeting.echo;
+        let deadline = if may_stay { u32::MAX } else { node.deadline(node.config.auth_timeout) };
         let outbox = Arc::new(Outbox::new(node.connection_number(), node.now_second(), deadline));
         let open = Open::new(node, &outbox, admitted.keep());
         if node.draining.load(Ordering::Acquire) {
@@ -183,9 +185,8 @@ async fn adopt(node: Arc<Node>, outbox: Arc<Outbox>, open: Open, upgrade: OnUpgr
         Err(_) => return tracing::debug!("the upgrade took too long"),
     };
     let (stream, early) = Stream::from_upgraded(upgraded);
-    let handshake::Greeting { identity, device, refused } = greeting;
     let hard = node.lifecycle.hard().clone();
-    let connection = Connection::new(node, outbox, open, stream, Start { identity, device, refused, early });
+    let connection = Connection::new(node, outbox, open, stream, Start { greeting, early });
     tokio::select! {
         biased;
         () = hard.cancelled() => {}

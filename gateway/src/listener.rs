@@ -71,7 +71,7 @@ async fn handshake(gateway: Gateway, stream: TcpStream, peer: SocketAddr) {
 async fn answer(gateway: &Gateway, request: Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
     let readable = matches!(*request.method(), Method::GET | Method::HEAD);
     match request.uri().path() {
-        "/ws" => gateway.upgrade(request, peer.ip()).await,
+        "/ws" | "/ws/echo" => gateway.upgrade(request, peer.ip()).await,
         "/health/live" if readable => plain(StatusCode::OK, "live\n"),
         "/health/ready" if readable && gateway.node().lifecycle.stopping() => {
             plain(StatusCode::SERVICE_UNAVAILABLE, "draining\n")

@@ -45,6 +45,8 @@ const TOO_MANY_WATCHES: Refusal = Refusal { code: "limit", message: "too many us
 #[derive(Debug)]
 pub(crate) struct Session {
     identity: Option<Arc<Identity>>,
+    /// Who the upgrade's cookie vouches for, until the client's `auth` frame makes the connection act for them.
+    vouched: Option<Arc<Identity>>,
     bad_frames: u32,
     bucket: Bucket,
     /// Refused frames a client may send in a row before it is closed.
@@ -55,6 +57,7 @@ impl Session {
     pub(crate) fn new(limits: &GatewayLimits) -> Self {
         Self {
             identity: None,
+            vouched: None,
             bad_frames: 0,
             bucket: Bucket::new(limits.frame_burst, limits.frames_per_second),
             patience: u64::from(limits.frame_burst),
@@ -66,9 +69,20 @@ impl Session {
         self.identity.as_ref()
     }
 
+    /// Who the client is or, by its cookie, will be with its `auth` frame.
+    pub(crate) fn known(&self) -> Option<&Arc<Identity>> {
+        self.identity.as_ref().or(self.vouched.as_ref())
+    }
+
+    /// A cookie says who the client is, and the client wants to name its positions before it is told `ready`.
+    pub(crate) fn vouch(&mut self, identity: Arc<Identity>) {
+        self.vouched = Some(identity);
+    }
+
     /// The client proved who it is.
     pub(crate) fn authenticated(&mut self, identity: Arc<Identity>) {
         self.identity = Some(identity);
+        self.vouched = None;
     }
 
     /// Takes one frame, control frames included, from the client's budget.
@@ -96,8 +110,9 @@ impl Session {
         match command {
             Command::Ping(_) | Command::Leave(_) => Ok(()),
             Command::Auth(auth) => {
-                refuse_if(anonymous && auth.token.is_none(), NO_TOKEN)?;
-                refuse_if(!anonymous && auth.token.is_some(), ALREADY)?;
+                let known = self.known().is_some();
+                refuse_if(!known && auth.token.is_none(), NO_TOKEN)?;
+                refuse_if(known && auth.token.is_some(), ALREADY)?;
                 refuse_if(rooms + auth.rooms.len() > limits.rooms, TOO_MANY_ROOMS)
             }
             Command::Join(join) => {

@@ -60,6 +60,7 @@ pub fn table() -> Table {
         .post("/api/auth/change-password", Public, auth::change_password::create)
 
         .socket("/ws")
+        .socket("/ws/echo")
         .post("/api/ws/ticket", Session, ws::ticket::create)
 
         .get("/api/conversations", Session, conversations::list::list)

@@ -47,6 +47,7 @@ async fn methods_and_paths_are_answered_as_http_says() {
         ("HEAD", "/api/auth/session", 401, None),
         ("GET", "/ws", 400, None),
         ("HEAD", "/ws", 405, Some("GET, OPTIONS")),
+        ("GET", "/ws/echo", 404, None),
         ("GET", "/health/", 308, None),
         ("GET", "//evil.example/", 404, None),
         ("GET", "/../etc/passwd", 404, None),

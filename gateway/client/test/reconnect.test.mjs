@@ -21,6 +21,7 @@ test("the states of a first connection are connecting, authenticating and ready"
   assert.deepEqual(of("state").map((s) => s.state), ["connecting", "authenticating", "ready"]);
   assert.deepEqual(socket().protocols, ["pitchey.v1"]);
   assert.equal(socket().url.searchParams.get("device"), client.device);
+  assert.equal(socket().url.searchParams.get("resume"), "1", "`ready` waits for the positions in our `auth`");
 });
 
 test("connect resolves with the user once ready and is rejected by a final close", async () => {

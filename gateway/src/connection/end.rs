@@ -4,9 +4,9 @@
 //! half is shut and what the client still sends is read and forgotten until it shuts its half: closing a socket with
 //! unread bytes would reset it, and the reset can overtake the close frame.
 
-use super::{outbox::CloseRequest, wire::Wire};
+use super::wire::Wire;
 use crate::frame;
-use shared::protocol::{CloseReason, event};
+use shared::protocol::CloseReason;
 use std::{future::poll_fn, time::Duration};
 use tokio::time::timeout;
 
@@ -15,12 +15,15 @@ const FLUSH: Duration = Duration::from_secs(5);
 /// How long it may take to close its half.
 const LINGER: Duration = Duration::from_secs(2);
 
-pub(super) async fn say_goodbye(mut wire: Wire, request: CloseRequest) {
-    match request.reason {
+/// `bye` is the protocol's own word, if the connection speaks it.
+pub(super) async fn say_goodbye(mut wire: Wire, reason: CloseReason, bye: Option<String>) {
+    match reason {
         CloseReason::Gone => return,
         CloseReason::Normal => {} // tungstenite has queued the answer to the client's close frame
         reason => {
-            wire.push(frame::text(&event::bye(reason, request.retry_after_ms)));
+            if let Some(bye) = bye {
+                wire.push(frame::text(&bye));
+            }
             wire.push(frame::close(reason));
         }
     }

@@ -1,7 +1,7 @@
 //! Inward: frames from the client become answers, or the connection's one job.
 
 use super::{Connection, close, jobs, outbox::CloseRequest};
-use crate::session::Admission;
+use crate::{frame, session::Admission};
 use serde_json::value::RawValue;
 use shared::{
     model::Identity,
@@ -61,6 +61,10 @@ impl Connection {
 
     fn take(&mut self, message: Message) -> Result<(), CloseRequest> {
         match message {
+            Message::Text(_) | Message::Binary(_) if self.echo => {
+                self.send_back(&message);
+                Ok(())
+            }
             Message::Text(text) => self.take_text(text.as_str()),
             Message::Binary(_) => Err(close(CloseReason::Unsupported)),
             Message::Close(_) => self.answer_close(),
@@ -70,12 +74,20 @@ impl Connection {
         }
     }
 
+    fn send_back(&mut self, message: &Message) {
+        self.wire.push(match message {
+            Message::Text(text) => frame::text(text.as_str()),
+            other => frame::binary(&other.clone().into_data()),
+        });
+    }
+
     fn refuse_too_fast(&mut self, message: &Message, retry_after_ms: u64) -> Result<(), CloseRequest> {
         match message {
             Message::Text(text) => {
                 let id = Frame::parse(text.as_str()).id;
                 let message = "too many frames";
-                let error = Event::Error { id, code: "rate_limited", message, retry_after: retry_after_ms }.encode();
+                let error = Event::Error { id, room: None, code: "rate_limited", message, retry_after: retry_after_ms }
+                    .encode();
                 self.push(&error);
                 Ok(())
             }
@@ -164,7 +176,7 @@ impl Connection {
             self.device = auth.device.map(|device| device.into_owned().into_boxed_str());
         }
         let id = id.map(ToOwned::to_owned);
-        if let Some(who) = self.session.identity().map(Arc::clone) {
+        if let Some(who) = self.session.known().map(Arc::clone) {
             return self.start_ready(who, id, auth.inbox, auth.rooms);
         }
         let token = auth.token.map(std::borrow::Cow::into_owned).unwrap_or_default();
@@ -223,7 +235,7 @@ impl Connection {
     }
 
     pub(super) fn refuse(&mut self, id: Option<&RawValue>, code: &str, message: &str) {
-        let error = Event::Error { id, code, message, retry_after: 0 }.encode();
+        let error = Event::Error { id, room: None, code, message, retry_after: 0 }.encode();
         self.push(&error);
     }
 

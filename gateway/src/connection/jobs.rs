@@ -126,8 +126,13 @@ impl Connection {
     }
 }
 
-/// An `error` frame for what an operation said. Faults of ours are logged here, once.
+/// An `error` frame for what an operation said.
 fn refusal(id: Option<&RawValue>, problem: &OpsError) -> String {
+    refused(id, None, problem)
+}
+
+/// The same, for a room that could not be entered. Faults of ours are logged here, once.
+fn refused(id: Option<&RawValue>, room: Option<&RoomName>, problem: &OpsError) -> String {
     if matches!(problem, OpsError::Internal(_) | OpsError::Unavailable { .. }) {
         tracing::warn!(%problem, "failed to carry out a command");
     }
@@ -137,7 +142,7 @@ fn refusal(id: Option<&RawValue>, problem: &OpsError) -> String {
         }
         _ => 0,
     };
-    Event::Error { id, code: problem.code(), message: problem.public_message(), retry_after }.encode()
+    Event::Error { id, room, code: problem.code(), message: problem.public_message(), retry_after }.encode()
 }
 
 fn acknowledged(id: Option<&RawValue>) -> String {
@@ -194,7 +199,7 @@ async fn try_ready(
                 positions.insert(room.clone(), entry.at);
                 rooms.push(entry.subscription);
             }
-            Err(problem) => errors.push(refusal(resume.id.as_deref(), &problem)),
+            Err(problem) => errors.push(refused(resume.id.as_deref(), Some(room), &problem)),
         }
     }
     let ready = Event::Ready {
@@ -267,7 +272,7 @@ pub(super) async fn join(
     since: Option<Position>,
 ) -> Done {
     match enter_room(&node, &outbox, who.as_deref(), &room, since).await {
-        Err(problem) => Done::Reply(refusal(id.as_deref(), &problem)),
+        Err(problem) => Done::Reply(refused(id.as_deref(), Some(&room), &problem)),
         Ok(Entry { subscription, at }) => {
             let count = subscription.topic().member_count();
             let online = present(&subscription, &room);

@@ -25,6 +25,7 @@ mod wire;
 
 use crate::{
     frame,
+    handshake::Greeting,
     node::Node,
     session::Session,
     standing::{Open, Standing},
@@ -33,9 +34,9 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use jobs::Done;
 use outbox::{CloseRequest, Outbox};
-use shared::{
-    model::Identity,
-    protocol::{CloseReason, event::Event},
+use shared::protocol::{
+    CloseReason,
+    event::{self, Event},
 };
 use std::{
     future::poll_fn,
@@ -73,6 +74,8 @@ pub(crate) struct Connection {
     page: Option<BoxFuture<'static, Page>>,
     /// Inbound bytes the client's frame budget has paid for.
     charged_bytes: u64,
+    /// What comes is sent back as it is: the framing's own tests run through this connection, not through a copy of it.
+    echo: bool,
     /// The room this client last typed in, so that sending a message ends it.
     typing_in: Option<shared::protocol::RoomName>,
     standing: Option<Standing>,
@@ -81,9 +84,7 @@ pub(crate) struct Connection {
 
 /// What the handshake leaves to the connection.
 pub(crate) struct Start {
-    pub(crate) identity: Option<Identity>,
-    pub(crate) device: Option<String>,
-    pub(crate) refused: Option<CloseReason>,
+    pub(crate) greeting: Greeting,
     /// Bytes the client sent right behind its request.
     pub(crate) early: Bytes,
 }
@@ -91,16 +92,18 @@ pub(crate) struct Start {
 impl Connection {
     /// A connection on an upgraded stream; `outbox` and `open` are already known to the registry.
     pub(crate) fn new(node: Arc<Node>, outbox: Arc<Outbox>, open: Open, stream: Stream, start: Start) -> Self {
+        let Start { mut greeting, early } = start;
         let limits = &node.config.limits;
+        let most = if greeting.echo { limits.message_bytes } else { limits.unauthenticated_message_bytes };
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(0) // only control frames pass through tungstenite, and the wire queues them itself
             .max_write_buffer_size(usize::MAX)
-            .max_message_size(Some(limits.unauthenticated_message_bytes))
-            .max_frame_size(Some(limits.unauthenticated_message_bytes));
-        let ws = WebSocketContext::from_partially_read(start.early.to_vec(), Role::Server, Some(config));
+            .max_message_size(Some(most))
+            .max_frame_size(Some(most));
+        let ws = WebSocketContext::from_partially_read(early.to_vec(), Role::Server, Some(config));
         let session = Session::new(limits);
-        let device = start.device.map(String::into_boxed_str);
+        let device = greeting.device.take().map(String::into_boxed_str);
         let mut connection = Self {
             node,
             outbox,
@@ -114,16 +117,19 @@ impl Connection {
             job: None,
             revoked_meanwhile: Vec::new(),
             charged_bytes: 0,
+            echo: greeting.echo,
             page: None,
             typing_in: None,
             standing: None,
             open,
         };
-        connection.greet(start.identity, start.refused);
+        if !connection.echo {
+            connection.greet(greeting);
+        }
         connection
     }
 
-    fn greet(&mut self, identity: Option<Identity>, refused: Option<CloseReason>) {
+    fn greet(&mut self, greeting: Greeting) {
         let config = &self.node.config;
         let hello = Event::Hello {
             conn: &format!("c_{:x}", self.outbox.number),
@@ -133,10 +139,14 @@ impl Connection {
         };
         let hello = hello.encode();
         self.push(&hello);
-        if let Some(reason) = refused {
-            self.outbox.close(reason, 0);
-        } else if let Some(identity) = identity {
-            self.start_ready(Arc::new(identity), None, None, std::collections::BTreeMap::new());
+        match (greeting.refused, greeting.identity) {
+            (Some(reason), _) => self.outbox.close(reason, 0),
+            // The client's own `auth` says where to go on; replaying twice would only cost both sides.
+            (None, Some(identity)) if greeting.resume => self.session.vouch(Arc::new(identity)),
+            (None, Some(identity)) => {
+                self.start_ready(Arc::new(identity), None, None, std::collections::BTreeMap::new());
+            }
+            (None, None) => {}
         }
     }
 
@@ -146,9 +156,10 @@ impl Connection {
         self.open.socket.close(request.reason);
         tracing::debug!(connection = self.outbox.number, reason = request.reason.text(), "closed");
         // The world forgets the connection first; only then does the goodbye wait for a slow socket.
-        let Self { wire, open, standing, rooms, inbox, watching, job, page, .. } = self;
+        let Self { wire, open, standing, rooms, inbox, watching, job, page, echo, .. } = self;
         drop((job, page, rooms, inbox, watching, standing));
-        end::say_goodbye(wire, request).await;
+        let bye = (!echo).then(|| event::bye(request.reason, request.retry_after_ms));
+        end::say_goodbye(wire, request.reason, bye).await;
         drop(open);
     }
 

@@ -52,6 +52,59 @@ async fn a_cookie_counts_only_with_an_allowed_origin() {
 }
 
 #[tokio::test]
+async fn with_a_cookie_ready_comes_by_itself_and_a_later_auth_may_still_carry_positions() {
+    let node = TestNode::start().await;
+    let (ada, bob) = (node.somebody().await, node.somebody().await);
+    for n in 0..3 {
+        node.message(&ada, bob.id.0, &format!("{n}")).await;
+    }
+    let cookie = format!("pitchey-session={}", bob.token);
+    let headers = [("origin", ORIGIN), ("cookie", cookie.as_str())];
+    let mut page = Socket::upgrade(node.addr, "/ws", &headers).await.unwrap();
+    assert!(matches!(page.frame().await, Received::Hello { .. }));
+    assert!(matches!(page.frame().await, Received::Ready { id: None, .. }));
+    for pos in 1..=3 {
+        assert_eq!(page.inbox().await.0, pos);
+    }
+    let Received::Ready { inbox, .. } = page.call(json!({"type": "auth", "inbox": "2"})).await else { panic!() };
+    assert_eq!((inbox.pos, inbox.pending), (2, 1));
+    assert_eq!(page.inbox().await.0, 3, "the replay started over where the client says it is");
+    assert!(page.quiet().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_client_that_announces_its_positions_is_replayed_to_once_although_its_cookie_came_first() {
+    let node = TestNode::start().await;
+    let (ada, bob) = (node.somebody().await, node.somebody().await);
+    for n in 0..5 {
+        node.message(&ada, bob.id.0, &format!("{n}")).await;
+    }
+    let cookie = format!("pitchey-session={}", bob.token);
+    let headers = [("origin", ORIGIN), ("cookie", cookie.as_str())];
+    let mut page = Socket::upgrade(node.addr, "/ws?device=web&resume=1", &headers).await.unwrap();
+    assert!(matches!(page.frame().await, Received::Hello { .. }));
+    assert!(page.quiet().await.is_empty(), "nothing comes before the client said where it is");
+    let refused = page.call(json!({"type": "presence", "status": "away"})).await;
+    assert!(matches!(refused, Received::Error { code, .. } if code == "unauthenticated"));
+    let Received::Ready { user, device, inbox, .. } = page.call(json!({"type": "auth", "inbox": "3"})).await else {
+        panic!()
+    };
+    assert_eq!((user, device.as_str(), inbox.pos, inbox.pending), (bob.id, "web", 3, 2));
+    assert_eq!((page.inbox().await.0, page.inbox().await.0), (4, 5));
+    assert!(page.quiet().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_client_that_announces_its_positions_and_never_names_them_is_closed_in_time() {
+    let node = TestNode::with(|config| config.auth_timeout = Duration::from_secs(1)).await;
+    let ada = node.somebody().await;
+    let cookie = format!("pitchey-session={}", ada.token);
+    let headers = [("origin", ORIGIN), ("cookie", cookie.as_str())];
+    let mut page = Socket::upgrade(node.addr, "/ws?resume=1", &headers).await.unwrap();
+    page.expect_close(CloseReason::AuthTimeout).await;
+}
+
+#[tokio::test]
 async fn a_cross_origin_page_is_told_so_and_never_acts_for_the_cookies_owner() {
     let node = TestNode::start().await;
     let ada = node.somebody().await;

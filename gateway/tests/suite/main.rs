@@ -9,6 +9,7 @@ mod auth;
 mod bad_input;
 mod browser_client;
 mod drain;
+mod echo;
 mod inbox;
 mod liveness;
 mod presence;

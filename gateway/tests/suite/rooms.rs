@@ -130,6 +130,25 @@ async fn only_configured_public_rooms_and_rooms_one_belongs_to_can_be_entered() 
 }
 
 #[tokio::test]
+async fn a_resume_names_each_room_that_could_not_be_entered_and_enters_the_others() {
+    let node = TestNode::start().await;
+    let ada = node.somebody().await;
+    let strange = format!("team:{}", uuid::Uuid::now_v7());
+    let mut socket = Socket::open(node.addr).await;
+    let rooms = json!({LOBBY: null, &strange: null, "public:elsewhere": "k3:7"});
+    let auth = json!({"type": "auth", "id": 9, "token": ada.token, "rooms": rooms});
+    let Received::Ready { rooms, .. } = socket.call(auth).await else { panic!() };
+    assert_eq!(rooms.keys().map(shared::protocol::RoomName::as_str).collect::<Vec<_>>(), [LOBBY]);
+    let mut refused = Vec::new();
+    for _ in 0..2 {
+        let Received::Error { id, room, code, .. } = socket.frame().await else { panic!() };
+        assert_eq!((id, code.as_str()), (Some(json!(9)), "forbidden"));
+        refused.push(room.unwrap().to_string());
+    }
+    assert_eq!(refused, ["public:elsewhere", &strange]);
+}
+
+#[tokio::test]
 async fn a_hundred_rooms_are_the_most_on_one_connection() {
     let node = TestNode::with(|config| config.limits.rooms = 1).await;
     let (ada, bob) = (node.somebody().await, node.somebody().await);

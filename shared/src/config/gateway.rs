@@ -23,6 +23,9 @@ pub struct GatewayConfig {
     pub public_rooms: Vec<String>,
     /// `WS_DRAIN_WINDOW`: `bye.retry_after` is drawn from this window.
     pub drain_window: Duration,
+    /// `ECHO`: `/ws/echo` sends every message back, for conformance tests of the framing. Refused in production: it
+    /// serves anybody.
+    pub echo: bool,
     /// Bounds.
     pub limits: GatewayLimits,
 }
@@ -38,6 +41,7 @@ impl Default for GatewayConfig {
             allow_anonymous: false,
             public_rooms: vec!["lobby".into()],
             drain_window: Duration::from_secs(5),
+            echo: false,
             limits: GatewayLimits::default(),
         }
     }

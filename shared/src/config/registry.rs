@@ -305,6 +305,12 @@ fn gateway() -> Vec<Setting> {
             "names",
             "the rooms `public:<name>` that exist, separated by commas",
         ),
+        setting::<Switch>(
+            "echo",
+            |c| &mut c.gateway.echo,
+            "switch",
+            "`/ws/echo` sends every message back, for conformance tests; refused in production",
+        ),
     ]
 }
 

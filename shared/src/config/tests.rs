@@ -141,6 +141,7 @@ fn rules_between_settings_name_the_one_to_change() {
         (["--db-pool-timeout=10s", "--port=1"], "DB_POOL_TIMEOUT"),
         (["--admin-addr=0.0.0.0:8002", "--port=1"], "ADMIN_ADDR"),
         (["--admin-addr=127.0.0.1:9", "--port=9"], "ADMIN_ADDR"),
+        (["--echo", "--environment=production"], "ECHO"),
     ] {
         let problems = load(flags).unwrap_err();
         assert!(problems.len() == 1 && problems[0].starts_with(setting), "{flags:?}: {problems:?}");

@@ -9,6 +9,9 @@ pub(super) fn check(config: &Config) -> Vec<(&'static str, String)> {
     lifetimes(config, &mut problems);
     limits(config, &mut problems);
     listeners(config, &mut problems);
+    if config.gateway.echo && config.environment == Environment::Production {
+        problems.push(("echo", "a route that serves anybody, for tests of the framing: not in production".into()));
+    }
     problems
 }
 

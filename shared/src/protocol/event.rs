@@ -114,6 +114,9 @@ pub enum Event<'a> {
         /// Echo.
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<&'a RawValue>,
+        /// Which room could not be entered: an `auth` may ask for many.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        room: Option<&'a RoomName>,
         /// Stable code.
         code: &'a str,
         /// For people.
@@ -256,6 +259,7 @@ pub enum Received {
     Presence(PresenceState),
     Error {
         id: Option<serde_json::Value>,
+        room: Option<RoomName>,
         code: String,
         message: String,
         retry_after: u64,
@@ -304,7 +308,7 @@ mod tests {
     #[test]
     fn frames_have_the_documented_shape() {
         let id = raw("1");
-        let error = Event::Error { id: Some(&id), code: "forbidden", message: "no", retry_after: 0 };
+        let error = Event::Error { id: Some(&id), room: None, code: "forbidden", message: "no", retry_after: 0 };
         assert_eq!(error.encode(), r#"{"type":"error","id":1,"code":"forbidden","message":"no","retry_after":0}"#);
         assert_eq!(bye(CloseReason::Drain, 5), r#"{"type":"bye","code":1012,"reason":"drain","retry_after":5}"#);
         assert_eq!(
