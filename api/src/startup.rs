@@ -20,8 +20,10 @@ use shared::{
     metrics::Metrics,
     relay::Relay,
     store::{
-        Store, StoreError, health, installation,
-        leases::{self, Claim, Process, Refused, Role},
+        Store, StoreError,
+        entry::{self, Entry},
+        installation,
+        leases::{self, Refused, Role},
     },
 };
 use std::{net::SocketAddr, process::ExitCode};
@@ -30,8 +32,6 @@ use uuid::Uuid;
 
 /// This process's name in leases, in `pg_stat_activity` and in the admin token's file.
 const NAME: &str = "api";
-/// Connections of the commands that run beside a serving process.
-const COMMAND_CONNECTIONS: u32 = 2;
 
 /// Why the platform did not start. Every text is one line, and names a setting if one can help.
 #[derive(Debug, thiserror::Error)]
@@ -129,10 +129,7 @@ impl Platform {
 
     /// Gives the lease back and closes the operators' side. The lifecycle has ended before.
     pub async fn close(self) {
-        let lease = self.lease;
-        if let Err(error) = self.app.store.tx("leases.release", async |tx| leases::release(tx, lease).await).await {
-            tracing::warn!(%error, "failed to give the lease back; it ends by itself");
-        }
+        entry::leave(&self.app.store, self.lease).await;
         self.admin.close().await;
     }
 }
@@ -154,57 +151,29 @@ fn bind(config: &mut Config) -> Result<TcpListener, ConfigError> {
     Ok(listener)
 }
 
-/// Opens the store with two connections, brings the schema up to date, claims the store, and opens it again with what
-/// was granted.
+/// Comes to the store: migrates it, claims a share of it, and has the lease to give back.
 async fn open_store(config: &Config, clock: Clock) -> Result<(Store, Uuid), StartError> {
-    let failed = |error| StartError::Store { url: shown_url(config), error };
-    let first = open_small(config, clock.clone()).await?;
-    first.migrate().await.map_err(failed)?;
-    let process = Process::this(NAME);
-    let claim = Claim {
-        role: if config.redis_url.is_none() { Role::Owner } else { Role::Member },
-        connections: config.database.pool.max_size,
-        budget: config.database.connection_budget,
-    };
-    let granted =
-        first.try_tx("leases.claim", async |tx| leases::claim(tx, &process, claim).await).await.map_err(|refused| {
-            match refused {
-                Refused::Store(error) => failed(error),
-                refused => StartError::Refused { url: shown_url(config), refused },
-            }
-        })?;
-    drop(first);
-    let mut database = config.database.clone();
-    database.pool.max_size = granted;
-    let store = Store::connect(&database, &config.data_dir.0, NAME, clock).await.map_err(failed)?;
-    compare_with_server(&store, config.database.connection_budget).await;
-    Ok((store, process.id))
+    let entered = entry_of(config).enter(clock).await;
+    entered.map_err(|refused| match refused {
+        Refused::Store(error) => StartError::Store { url: shown_url(config), error },
+        refused => StartError::Refused { url: shown_url(config), refused },
+    })
 }
 
-/// Tells the operator how the connections that all processes may take compare with what the PostgreSQL server has
-/// . Only a word in the log: the server may be shared, or sit behind a pooler that multiplies its connections.
-async fn compare_with_server(store: &Store, budget: u32) {
-    let server = match store.read("health.server", async |c| health::server(c).await).await {
-        Ok(Some(server)) => server,
-        Ok(None) => return,
-        Err(error) => return tracing::warn!(%error, "failed to ask the database server for its connection limit"),
-    };
-    let (available, connected) = (server.available, server.connected);
-    tracing::info!(available, connected, budget, "the database server's connections");
-    if !server.has_room_for(budget) {
-        tracing::warn!(
-            available,
-            budget,
-            "DB_CONNECTION_BUDGET is more than 80 % of the database server's max_connections: lower one or raise the other"
-        );
+fn entry_of(config: &Config) -> Entry<'_> {
+    Entry {
+        name: NAME,
+        role: if config.redis_url.is_none() { Role::Owner } else { Role::Member },
+        connections: config.database.pool.max_size,
+        migrates: true,
+        config: &config.database,
+        data_dir: &config.data_dir.0,
     }
 }
 
 /// The store for commands that run for a moment, perhaps beside a serving process.
 pub async fn open_small(config: &Config, clock: Clock) -> Result<Store, StartError> {
-    let mut database = config.database.clone();
-    database.pool.max_size = COMMAND_CONNECTIONS;
-    let store = Store::connect(&database, &config.data_dir.0, NAME, clock).await;
+    let store = entry_of(config).connect(entry::FEW, clock).await;
     store.map_err(|error| StartError::Store { url: shown_url(config), error })
 }
 

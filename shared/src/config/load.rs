@@ -1,7 +1,7 @@
 //! From what a process was told to what it goes by: layers applied in order, then computed values, then the rules.
 
 use super::{
-    Config, DatabaseConfig, Environment,
+    Config, DatabaseConfig, Environment, SHARED_POOL_SIZE,
     error::{ConfigError, Origin, Problem},
     origin::Origin as WebOrigin,
     registry,
@@ -104,6 +104,9 @@ fn compute(config: &mut Config, origins: &mut [Origin], settings: &[Setting]) {
     };
     if open("environment") {
         config.environment = detect(config);
+    }
+    if config.redis_url.is_some() && open("db_pool_size") {
+        config.database.pool.max_size = SHARED_POOL_SIZE;
     }
     if open("node_name") {
         config.gateway.node = node_name(config.http.port);

@@ -44,7 +44,7 @@ mod validate;
 mod value;
 
 pub use admin::AdminConfig;
-pub use database::{DatabaseConfig, PoolConfig};
+pub use database::{DatabaseConfig, PoolConfig, Pooler, SHARED_POOL_SIZE};
 pub use environment::Environment;
 pub use error::{ConfigError, Origin, Problem};
 pub use gateway::{GatewayConfig, GatewayLimits};

@@ -8,7 +8,7 @@ use super::{
     setting::{Setting, setting},
     value::{
         Address, AllowedOrigin, BaseUrl, CookieName, Count, DatabaseUrl, Domain, EnvironmentName, Filter, Folder,
-        Format, List, Maybe, Name, RedisUrl, SameSiteName, Size, Socket, Span, Switch,
+        Format, List, Maybe, Name, PoolerName, PostgresUrl, RedisUrl, SameSiteName, Size, Socket, Span, Switch,
     },
 };
 
@@ -87,11 +87,32 @@ fn store_and_engine() -> Vec<Setting> {
         )
         .computed("unset")
         .secret(),
+        setting::<Maybe<PostgresUrl>>(
+            "database_direct_url",
+            |c| &mut c.database.direct_url,
+            "URL",
+            "the same PostgreSQL database past its pooler, for migrations",
+        )
+        .computed("unset: `DATABASE_URL`, unless there is a pooler")
+        .secret(),
+        setting::<PoolerName>(
+            "db_pooler",
+            |c| &mut c.database.pooler,
+            "choice",
+            "what stands before PostgreSQL: `direct` nothing, or a pooler in session mode; in transaction mode `tracked` if it tracks prepared statements (Neon, PgBouncer from 1.21), else `legacy`",
+        ),
         setting::<Count<u32, 2, 1_000>>(
             "db_pool_size",
             |c| &mut c.database.pool.max_size,
             "connections",
-            "most database connections of this process; on SQLite its readers (writes share one)",
+            "most database connections of an api; on SQLite its readers (writes share one)",
+        )
+        .computed("`14`; `7` with `REDIS_URL`, where it has company"),
+        setting::<Count<u32, 2, 1_000>>(
+            "gateway_db_pool_size",
+            |c| &mut c.database.gateway_pool_size,
+            "connections",
+            "the same of a `pitchey-gateway`",
         ),
         setting::<Count<u32, 2, 100_000>>(
             "db_connection_budget",
@@ -128,6 +149,12 @@ fn store_and_engine() -> Vec<Setting> {
             |c| &mut c.database.pool.connect_timeout,
             "duration",
             "longest time to open one connection",
+        ),
+        setting::<Span<0>>(
+            "db_start_timeout",
+            |c| &mut c.database.pool.start_timeout,
+            "duration",
+            "how long a process that starts waits for a database that is away or asleep",
         ),
         setting::<Span<1>>(
             "db_statement_timeout",

@@ -149,6 +149,32 @@ fn rules_between_settings_name_the_one_to_change() {
 }
 
 #[test]
+fn a_pooler_must_stand_before_a_database_that_can_have_one() {
+    let refused = |flags: &[&str]| {
+        let problems = load_from(&Source::flags(flags.iter().copied())).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        problems[0].split('=').next().unwrap().to_owned()
+    };
+    let base = "--public-base-url=https://api.pitchey.example";
+    let neon = "--database-url=postgres://u:p@ep-cool-sun-123-pooler.eu-central-1.aws.neon.tech/pitchey";
+    assert_eq!(refused(&["--db-pooler=legacy"]), "DB_POOLER");
+    assert_eq!(refused(&["--database-direct-url=postgres://h/d"]), "DATABASE_DIRECT_URL");
+    assert_eq!(refused(&[base, neon]), "DB_POOLER");
+    let config = load([base, neon, "--db-pooler=tracked", "--database-direct-url=postgres://h/d"]).unwrap();
+    assert_eq!((config.database.pooler, config.database.direct_url.is_some()), (Pooler::Tracked, true));
+}
+
+#[test]
+fn an_api_that_has_company_takes_fewer_connections_unless_it_is_told_how_many() {
+    let size = |flags: [&str; 2]| load(flags).unwrap().database.pool.max_size;
+    assert_eq!(size(["--port=1", "--host=127.0.0.1"]), 14);
+    assert_eq!(size(["--redis-url=redis://h:6379", "--host=127.0.0.1"]), 7);
+    assert_eq!(size(["--redis-url=redis://h:6379", "--db-pool-size=14"]), 14);
+    let gateway = load(["--redis-url=redis://h:6379"]).unwrap().database.gateway_pool_size;
+    assert!(2 * SHARED_POOL_SIZE + 2 * gateway + 5 <= DatabaseConfig::default().connection_budget);
+}
+
+#[test]
 fn printed_settings_are_a_file_that_gives_the_same_configuration() {
     let source = Source::flags(["--port=9000", "--cors-origins=https://a.example.org,https://*.b.example.org"]);
     let first = Config::load(&source.with_env("WS_HEARTBEAT", "20s")).unwrap();

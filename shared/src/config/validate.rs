@@ -1,12 +1,13 @@
 //! Rules between settings. Each problem names the setting an operator would change to mend it.
 
-use super::{Config, Environment, SameSite, origin};
+use super::{Config, Environment, Pooler, SameSite, origin};
 
 /// Every broken rule: the setting's name and what is wrong.
 pub(super) fn check(config: &Config) -> Vec<(&'static str, String)> {
     let mut problems = Vec::new();
     cookie(config, &mut problems);
     lifetimes(config, &mut problems);
+    database(config, &mut problems);
     limits(config, &mut problems);
     listeners(config, &mut problems);
     if config.gateway.echo && config.environment == Environment::Production {
@@ -78,6 +79,25 @@ fn lifetimes(config: &Config, problems: &mut Problems) {
         pool.wait_timeout >= config.http.request_timeout,
         "must be shorter than REQUEST_TIMEOUT, or 503 never reaches the client",
     );
+}
+
+/// What would fail at the first connection, and with a line from afar that names no setting.
+fn database(config: &Config, problems: &mut Problems) {
+    let database = &config.database;
+    if database.is_sqlite() {
+        if database.pooler != Pooler::Direct {
+            problems.push(("db_pooler", "the store is SQLite, which has no pooler".into()));
+        }
+        if database.direct_url.is_some() {
+            problems.push(("database_direct_url", "the store is SQLite, which has no pooler to go past".into()));
+        }
+        return;
+    }
+    let url = database.url.as_ref().map_or("", |url| url.expose());
+    // Neon's naming: `ep-…-pooler.<region>.aws.neon.tech`.
+    if database.pooler == Pooler::Direct && url.contains("-pooler.") && url.contains(".neon.tech") {
+        problems.push(("db_pooler", "DATABASE_URL goes through Neon's pooler: say tracked".into()));
+    }
 }
 
 fn limits(config: &Config, problems: &mut Problems) {

@@ -3,7 +3,7 @@
 //! A codec knows the shape of a value and nothing of which setting it serves; rules between settings are in
 //! `validate.rs`. `show` is the inverse of `parse`, so what `--print-config` prints can be used as a file.
 
-use super::{DataDir, Environment, LogFormat, SameSite, origin};
+use super::{DataDir, Environment, LogFormat, Pooler, SameSite, origin};
 use crate::secret::Secret;
 use std::{marker::PhantomData, net::IpAddr, net::SocketAddr, time::Duration};
 
@@ -255,6 +255,20 @@ codec!(
     "sqlite:<file>, sqlite::memory: or postgres://user:password@host/database",
     |text| ["sqlite:", "postgres://", "postgresql://"].iter().any(|s| text.starts_with(s)).then(|| Secret::new(text)),
     |url| url.expose().to_owned()
+);
+codec!(
+    /// The same database past a pooler; a secret too.
+    PostgresUrl: Secret,
+    "postgres://user:password@host/database",
+    |text| ["postgres://", "postgresql://"].iter().any(|s| text.starts_with(s)).then(|| Secret::new(text)),
+    |url| url.expose().to_owned()
+);
+codec!(
+    /// What stands before PostgreSQL.
+    PoolerName: Pooler,
+    "direct, tracked or legacy",
+    |text| Pooler::ALL.into_iter().find(|it| it.as_str().eq_ignore_ascii_case(text)),
+    |pooler| pooler.as_str().to_owned()
 );
 codec!(
     /// The engine's address; a secret, since it may hold a password.

@@ -4,8 +4,14 @@
 //! compose inside one transaction, and the compiler refuses a write outside of one. [`with_conn!`] expands its body
 //! once per driver; that is all the abstraction there is.
 
-use super::{StoreError, pool::Loan, postgres::Postgres, sqlite::Sqlite};
+use super::{
+    StoreError,
+    pool::Loan,
+    postgres::{Manner, Postgres},
+    sqlite::Sqlite,
+};
 use crate::clock::Timestamp;
+use sqlx::SqlSafeStr;
 use std::{
     ops::{Deref, DerefMut},
     time::Duration,
@@ -21,11 +27,13 @@ pub struct Conn {
     running: bool,
     /// A statement has failed: the work can only be undone.
     failed: bool,
+    /// A transaction was begun for work that only reads.
+    reading: bool,
 }
 
 /// The connection itself; only [`with_conn!`] looks inside.
 pub(super) enum Driver {
-    Postgres(Loan<Postgres>),
+    Postgres(Loan<Postgres>, Manner),
     Sqlite(Loan<Sqlite>),
 }
 
@@ -45,8 +53,8 @@ macro_rules! with_conn {
     ($conn:expr, |$raw:ident| $body:expr) => {{
         let conn: &mut $crate::store::conn::Conn = &mut *$conn;
         let outcome: Result<_, sqlx::Error> = match conn.statement() {
-            $crate::store::conn::Driver::Postgres(loan) => {
-                let $raw = &mut loan.raw;
+            $crate::store::conn::Driver::Postgres(loan, manner) => {
+                let $raw = $crate::store::postgres::Link::new(&mut loan.raw, manner.named);
                 $body
             }
             $crate::store::conn::Driver::Sqlite(loan) => {
@@ -79,10 +87,10 @@ impl Conn {
     /// [`Conn::end_read`], [`Tx::commit`] or [`Tx::rollback`]; in every other case the pool discards it.
     pub(super) fn new(mut driver: Driver, statement_timeout: Duration, now: Timestamp) -> Self {
         match &mut driver {
-            Driver::Postgres(loan) => loan.dirty = true,
+            Driver::Postgres(loan, _) => loan.dirty = true,
             Driver::Sqlite(loan) => loan.dirty = true,
         }
-        Self { driver, statement_timeout, now, running: false, failed: false }
+        Self { driver, statement_timeout, now, running: false, failed: false, reading: false }
     }
 
     /// The time of this unit of work: one instant for everything it writes.
@@ -92,7 +100,7 @@ impl Conn {
 
     /// For the few functions whose two texts must differ: both stand side by side in them.
     pub(super) fn is_postgres(&self) -> bool {
-        matches!(self.driver, Driver::Postgres(_))
+        matches!(self.driver, Driver::Postgres(..))
     }
 
     /// The driver, for one statement that begins now.
@@ -109,15 +117,31 @@ impl Conn {
     pub(super) fn observe<T>(&mut self, outcome: Result<T, sqlx::Error>) -> Result<T, StoreError> {
         self.running = false;
         self.failed |= outcome.is_err();
-        outcome.map_err(StoreError::from)
+        let outcome = outcome.map_err(StoreError::from);
+        if matches!(outcome, Err(StoreError::Unavailable(_))) {
+            match &self.driver {
+                Driver::Postgres(loan, _) => loan.doubt_the_others(),
+                Driver::Sqlite(loan) => loan.doubt_the_others(),
+            }
+        }
+        outcome
+    }
+
+    /// The beginning of work that changes nothing; behind a pooler it must be a transaction.
+    pub(super) async fn begin_read(&mut self) -> Result<(), StoreError> {
+        let Driver::Postgres(loan, manner) = &self.driver else { return Ok(()) };
+        let Some(begin) = manner.begin_read(&loan.raw) else { return Ok(()) };
+        self.reading = true;
+        self.control(begin).await
     }
 
     /// The end of work that changed nothing. After a failure the connection must still answer to be kept.
     pub(super) async fn end_read(mut self) {
         let keep = match &mut self.driver {
             _ if self.running => false,
+            _ if self.reading => self.undo().await,
             _ if !self.failed => true,
-            Driver::Postgres(loan) => loan.answers().await,
+            Driver::Postgres(loan, _) => loan.answers().await,
             Driver::Sqlite(loan) => loan.answers().await,
         };
         if keep {
@@ -125,13 +149,18 @@ impl Conn {
         }
     }
 
-    async fn control(&mut self, sql: &'static str) -> Result<(), StoreError> {
+    /// Ends the transaction, whose work is not wanted; false if it cannot be done.
+    async fn undo(&mut self) -> bool {
+        matches!(timeout(ROLLBACK_TIMEOUT, self.control("rollback")).await, Ok(Ok(())))
+    }
+
+    async fn control(&mut self, sql: impl SqlSafeStr) -> Result<(), StoreError> {
         with_conn!(self, |c| sqlx::raw_sql(sql).execute(c).await.map(drop))
     }
 
     fn settle(&mut self) {
         match &mut self.driver {
-            Driver::Postgres(loan) => loan.settle(),
+            Driver::Postgres(loan, _) => loan.settle(),
             Driver::Sqlite(loan) => loan.settle(),
         }
     }
@@ -140,11 +169,10 @@ impl Conn {
 impl Tx {
     /// Begins. On SQLite with the intent to write, so that a transaction that reads first cannot lose a race later.
     pub(super) async fn begin(mut conn: Conn) -> Result<Self, StoreError> {
-        let sql = match conn.driver {
-            Driver::Postgres(_) => "begin",
-            Driver::Sqlite(_) => "begin immediate",
-        };
-        conn.control(sql).await?;
+        match &conn.driver {
+            Driver::Postgres(loan, manner) => conn.control(manner.begin(&loan.raw)).await?,
+            Driver::Sqlite(_) => conn.control("begin immediate").await?,
+        }
         Ok(Self(conn))
     }
 
@@ -164,7 +192,7 @@ impl Tx {
         if self.running {
             return; // an answer is still on the wire: only closing the connection is safe
         }
-        if let Ok(Ok(())) = timeout(ROLLBACK_TIMEOUT, self.control("rollback")).await {
+        if self.undo().await {
             self.settle();
         }
     }

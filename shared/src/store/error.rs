@@ -43,6 +43,9 @@ pub enum StoreError {
     /// The database was written by a newer release than this one.
     #[error("the database has migration {0}, which this release does not know: run the newer release")]
     SchemaTooNew(i64),
+    /// The database lacks a migration that this release needs, and this process does not apply it.
+    #[error("the database lacks migration {0}: run `pitchey-api migrate`")]
+    SchemaTooOld(i64),
     /// The schema could not be brought up to date.
     #[error("failed to migrate: {0}")]
     Migrate(MigrateError),
@@ -98,13 +101,13 @@ impl From<MigrateError> for StoreError {
 fn classify(error: &dyn DatabaseError) -> Option<StoreError> {
     let code = error.code().unwrap_or_default();
     Some(match code.as_ref() {
-        // query_canceled, lock_not_available, idle in transaction; SQLITE_INTERRUPT, SQLITE_BUSY and its variants
-        "57014" | "55P03" | "25P03" | "9" | "5" | "261" | "517" | "773" => StoreError::Timeout,
+        // query_canceled, lock_not_available, idle in or long transaction; SQLITE_INTERRUPT, SQLITE_BUSY, its variants
+        "57014" | "55P03" | "25P03" | "25P04" | "9" | "5" | "261" | "517" | "773" => StoreError::Timeout,
         // serialization_failure, deadlock_detected
         "40001" | "40P01" => StoreError::Conflict,
-        // too_many_connections, the admin ended us, crash, cannot connect now; any connection exception
-        "53300" | "57P01" | "57P02" | "57P03" => StoreError::Unavailable(error.message().to_owned()),
-        code if code.starts_with("08") => StoreError::Unavailable(error.message().to_owned()),
+        // Out of connections, memory or disk; the administrator or a crash ended us, starting up; any connection
+        // exception, PgBouncer's among them.
+        code if ["53", "57P", "08"].iter().any(|class| code.starts_with(class)) => unavailable(error),
         // character_not_in_repertoire, untranslatable_character: a NUL in a text, which PostgreSQL cannot store
         "22021" | "22P05" => StoreError::CheckViolation(error.message().to_owned()),
         _ if error.is_unique_violation() => StoreError::UniqueViolation { constraint: constraint(error, &code) },
@@ -112,6 +115,10 @@ fn classify(error: &dyn DatabaseError) -> Option<StoreError> {
         _ if error.is_check_violation() => StoreError::CheckViolation(error.message().to_owned()),
         _ => return None,
     })
+}
+
+fn unavailable(error: &dyn DatabaseError) -> StoreError {
+    StoreError::Unavailable(error.message().to_owned())
 }
 
 /// `SQLITE_CONSTRAINT_PRIMARYKEY`.

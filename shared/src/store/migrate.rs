@@ -1,7 +1,10 @@
 //! The schema, embedded: two folders of SQL with the same numbers, listed here because a list in the source is
 //! what makes cargo rebuild when a file changes. See `migrations/README.md` for how to add one.
 
-use super::StoreError;
+use super::{
+    StoreError,
+    conn::{Conn, with_conn},
+};
 use sqlx::{
     SqlSafeStr,
     migrate::{Migrate, Migration, MigrationType, Migrator},
@@ -48,6 +51,24 @@ pub(super) async fn apply<C: Migrate>(conn: &mut C, steps: &[Step]) -> Result<()
     });
     Migrator::with_migrations(migrations.collect()).run_direct(None, conn, false).await?;
     Ok(())
+}
+
+/// The first migration that this release has and the database has not.
+pub(super) async fn lacks(conn: &mut Conn) -> Result<Option<i64>, StoreError> {
+    let table = if conn.is_postgres() {
+        "select count(*) from pg_class where oid = to_regclass('_sqlx_migrations')"
+    } else {
+        "select count(*) from sqlite_master where type = 'table' and name = '_sqlx_migrations'"
+    };
+    let table = with_conn!(conn, |c| sqlx::query_scalar::<_, i64>(table).fetch_one(c).await)?;
+    let applied: Vec<i64> = match table {
+        0 => Vec::new(),
+        _ => with_conn!(conn, |c| {
+            sqlx::query_scalar("select version from _sqlx_migrations where success").fetch_all(c).await
+        })?,
+    };
+    let steps = if conn.is_postgres() { POSTGRES } else { SQLITE };
+    Ok(steps.iter().map(|(number, ..)| *number).find(|number| !applied.contains(number)))
 }
 
 #[cfg(test)]

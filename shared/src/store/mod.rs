@@ -57,6 +57,7 @@ pub mod dashboard;
 pub mod demo;
 pub mod devices;
 pub mod engagement;
+pub mod entry;
 mod error;
 pub mod follows;
 pub mod genres;
@@ -87,7 +88,7 @@ pub use error::StoreError;
 
 use crate::{
     clock::Clock,
-    config::{DatabaseConfig, PoolConfig},
+    config::{DatabaseConfig, PoolConfig, Pooler},
     model::{PoolStats, StatementStats},
     secret::Secret,
 };
@@ -114,8 +115,15 @@ struct Inner {
 
 /// The two databases.
 enum Db {
-    Postgres { url: Secret, process: String, pool: Pool<postgres::Postgres> },
+    Postgres { pool: Pool<postgres::Postgres>, manner: postgres::Manner, migrations: Option<MigrationsAt> },
     Sqlite { writer: Pool<sqlite::Sqlite>, readers: Pool<sqlite::Sqlite> },
+}
+
+/// Where PostgreSQL is migrated: not through a pooler.
+struct MigrationsAt {
+    setting: &'static str,
+    url: Secret,
+    process: String,
 }
 
 /// Which of the two databases, and where.
@@ -137,9 +145,10 @@ impl Store {
         let pool = config.pool.clone();
         let db = match locate(config.url.as_ref(), data_dir)? {
             Location::Postgres(url) => {
-                let backend = postgres::Postgres::new(url.expose(), process, &pool)?;
-                let pool = Pool::open("postgres", backend, &pool).await?;
-                Db::Postgres { url, process: process.to_owned(), pool }
+                let backend = postgres::Postgres::new(url.expose(), process, config)?;
+                let manner = postgres::Manner::new(config.pooler, &pool);
+                let migrations = migrations_at(config, url, process);
+                Db::Postgres { pool: Pool::open("postgres", backend, &pool).await?, manner, migrations }
             }
             Location::Sqlite(file) => open_sqlite(&file, &pool).await?,
         };
@@ -147,11 +156,15 @@ impl Store {
     }
 
     /// Brings the schema up to date. Running it again changes nothing; a database that is newer than this release
-    /// is refused with [`StoreError::SchemaTooNew`].
+    /// is refused with [`StoreError::SchemaTooNew`]. Not through a pooler: there it is a [`StoreError::Config`] unless
+    /// there is an address past it.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         match &self.0.db {
-            Db::Postgres { url, process, .. } => {
-                let mut conn = postgres::for_migrations(url.expose(), process).await?;
+            Db::Postgres { migrations: None, .. } => Err(StoreError::Config(
+                "DATABASE_DIRECT_URL is not set, and migrations cannot go through a pooler (DB_POOLER)".into(),
+            )),
+            Db::Postgres { migrations: Some(at), .. } => {
+                let mut conn = postgres::for_migrations(at.setting, at.url.expose(), &at.process).await?;
                 migrate::apply(&mut conn, migrate::POSTGRES).await
             }
             Db::Sqlite { writer, .. } => {
@@ -164,7 +177,18 @@ impl Store {
         }
     }
 
-    /// Runs work that changes nothing. On SQLite a write in it fails.
+    /// Whether [`Store::migrate`] can be tried: not through a pooler.
+    pub fn can_migrate(&self) -> bool {
+        !matches!(self.0.db, Db::Postgres { migrations: None, .. })
+    }
+
+    /// Makes sure that the schema is as new as this release: for processes that do not migrate.
+    pub async fn check_schema(&self) -> Result<(), StoreError> {
+        let lacks = self.read("schema.check", async |c| migrate::lacks(c).await).await?;
+        lacks.map_or(Ok(()), |number| Err(StoreError::SchemaTooOld(number)))
+    }
+
+    /// Runs work that changes nothing. On SQLite, and behind a pooler, a write in it fails.
     pub async fn read<T>(
         &self,
         name: &'static str,
@@ -181,6 +205,7 @@ impl Store {
     ) -> Result<T, E> {
         let mut conn = self.conn(self.0.db.for_reading().await?);
         self.timed(name, async {
+            conn.begin_read().await?;
             let outcome = work(&mut conn).await;
             conn.end_read().await;
             outcome
@@ -206,7 +231,11 @@ impl Store {
     ) -> Result<T, E> {
         let conn = self.conn(self.0.db.for_writing().await?);
         self.timed(name, async {
-            let mut tx = Tx::begin(conn).await?;
+            let mut tx = match Tx::begin(conn).await {
+                // It broke while it lay idle and nothing was done yet: another one, which will have been asked first.
+                Err(StoreError::Unavailable(_)) => Tx::begin(self.conn(self.0.db.for_writing().await?)).await?,
+                begun => begun?,
+            };
             match work(&mut tx).await {
                 Ok(value) => {
                     tx.commit().await?;
@@ -276,16 +305,25 @@ impl std::fmt::Debug for Store {
 impl Db {
     async fn for_reading(&self) -> Result<Driver, StoreError> {
         match self {
-            Self::Postgres { pool, .. } => pool.get().await.map(Driver::Postgres),
+            Self::Postgres { pool, manner, .. } => Ok(Driver::Postgres(pool.get().await?, manner.clone())),
             Self::Sqlite { readers, .. } => readers.get().await.map(Driver::Sqlite),
         }
     }
 
     async fn for_writing(&self) -> Result<Driver, StoreError> {
         match self {
-            Self::Postgres { pool, .. } => pool.get().await.map(Driver::Postgres),
+            Self::Postgres { pool, manner, .. } => Ok(Driver::Postgres(pool.get().await?, manner.clone())),
             Self::Sqlite { writer, .. } => writer.get().await.map(Driver::Sqlite),
         }
+    }
+}
+
+fn migrations_at(config: &DatabaseConfig, url: Secret, process: &str) -> Option<MigrationsAt> {
+    let process = process.to_owned();
+    match (&config.direct_url, config.pooler) {
+        (Some(direct), _) => Some(MigrationsAt { setting: "DATABASE_DIRECT_URL", url: direct.clone(), process }),
+        (None, Pooler::Direct) => Some(MigrationsAt { setting: "DATABASE_URL", url, process }),
+        (None, Pooler::Tracked | Pooler::Legacy) => None,
     }
 }
 

@@ -34,7 +34,8 @@ impl TestStore {
     pub async fn sqlite_with(pool: PoolConfig) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let url = format!("sqlite:{}", folder.path().join("pitchey.db").display());
-        let this = Self::open(url, pool, folder, None).await;
+        let config = DatabaseConfig { url: Some(Secret::new(url)), pool, ..DatabaseConfig::default() };
+        let this = Self::open(config, folder, None).await;
         this.store.migrate().await.expect("the migrations apply");
         this
     }
@@ -46,15 +47,20 @@ impl TestStore {
 
     /// On PostgreSQL, with limits of the test's choice.
     pub async fn postgres_with(pool: PoolConfig) -> Option<Self> {
-        let database = Postgres::shared()?.create_database().await;
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        Some(Self::open(database.url(), pool, folder, Some(database)).await)
+        Self::postgres_as(|config| config.pool = pool).await
     }
 
-    async fn open(url: String, pool: PoolConfig, folder: TempDir, database: Option<Database>) -> Self {
+    /// On PostgreSQL, with settings of the test's choice.
+    pub async fn postgres_as(change: impl FnOnce(&mut DatabaseConfig)) -> Option<Self> {
+        let database = Postgres::shared()?.create_database().await;
+        let mut config = DatabaseConfig { url: Some(Secret::new(database.url())), ..DatabaseConfig::default() };
+        change(&mut config);
+        Some(Self::open(config, tempfile::tempdir().expect("a temporary folder"), Some(database)).await)
+    }
+
+    async fn open(config: DatabaseConfig, folder: TempDir, database: Option<Database>) -> Self {
         // 2026-01-01T00:00:00Z
         let clock = Clock::manual(Timestamp::from_micros(1_767_225_600_000_000));
-        let config = DatabaseConfig { url: Some(Secret::new(url)), pool, ..DatabaseConfig::default() };
         let store = Store::connect(&config, folder.path(), "test", clock.clone()).await.expect("the store opens");
         Self { store, clock, config, folder, _database: database }
     }

@@ -6,8 +6,7 @@
 //! gone, so a restart right after `kill -9` succeeds. A process whose renewal says that the lease is lost must stop:
 //! another one may be running already.
 //!
-//! Claiming needs a connection and decides how many there may be. So a process connects with a pool of one, migrates,
-//! claims, and connects again with what it was granted.
+//! Claiming needs a connection and decides how many there may be: `entry.rs` has the order.
 
 mod keep;
 mod process;

@@ -6,17 +6,20 @@
 //! connection raises `dirty` first and lowers it only after an orderly end that was awaited. Whatever else happens
 //! (panic, timeout, the client went away) leaves it raised, and bb8 throws the connection away.
 
-use super::{Interrupt, tally::Tally};
+use super::{Interrupt, opening, tally::Tally, trust::Trust};
 use crate::config::PoolConfig;
 use sqlx::Connection;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// A ping that takes longer than this means that the connection is gone.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Up to this much is added before a connection is opened after one could not be.
+const RETRY_JITTER: Duration = Duration::from_millis(250);
 
 /// One kind of database: how to open a connection to it.
 pub(in crate::store) trait Backend: Send + Sync + 'static {
@@ -32,6 +35,7 @@ pub(in crate::store) struct Manager<B> {
     backend: B,
     config: PoolConfig,
     tally: Arc<Tally>,
+    trust: Arc<Trust>,
 }
 
 /// A connection and what the pool must know about it.
@@ -42,6 +46,7 @@ pub(in crate::store) struct Managed<C> {
     pub(in crate::store) dirty: bool,
     /// Cuts off the running statement (SQLite only; PostgreSQL's server has `statement_timeout`).
     interrupt: Option<Interrupt>,
+    trust: Arc<Trust>,
     last_ok: Instant,
     retire_at: Instant,
     /// It did not answer; bb8 counts that as `invalid`, and asks `has_broken` all the same.
@@ -59,6 +64,11 @@ impl<C: Connection> Managed<C> {
         if let Some(interrupt) = &self.interrupt {
             interrupt.allow(limit);
         }
+    }
+
+    /// It was found broken: the others of its pool must answer before they are believed again.
+    pub(in crate::store) fn doubt_the_others(&self) {
+        self.trust.doubt();
     }
 
     /// Work has come to an orderly end.
@@ -80,15 +90,12 @@ impl<C> Drop for Managed<C> {
 
 impl<B: Backend> Manager<B> {
     pub(super) fn new(backend: B, config: PoolConfig, tally: Arc<Tally>) -> Self {
-        Self { backend, config, tally }
+        Self { backend, config, tally, trust: Arc::default() }
     }
 
     /// ±10 %, so that connections opened together are not replaced together.
     fn lifetime(&self) -> Duration {
-        let mut byte = [0_u8; 1];
-        // Without randomness the jitter is zero; nothing depends on it.
-        let jitter = getrandom::fill(&mut byte).map_or(0.5, |()| f64::from(byte[0]) / 255.0);
-        self.config.max_lifetime.mul_f64(0.9 + jitter * 0.2)
+        self.config.max_lifetime.mul_f64(0.9 + opening::random_part() * 0.2)
     }
 }
 
@@ -97,16 +104,22 @@ impl<B: Backend> bb8::ManageConnection for Manager<B> {
     type Error = sqlx::Error;
 
     async fn connect(&self) -> Result<Self::Connection, sqlx::Error> {
+        if self.tally.is_failing() {
+            // bb8 backs off, but all connections of all processes in step: a server that comes back, or wakes up,
+            // would meet them all in the same moment.
+            sleep(RETRY_JITTER.mul_f64(opening::random_part())).await;
+        }
         let opened = timeout(self.config.connect_timeout, self.backend.open()).await;
-        let (raw, interrupt) = opened.map_err(|_| timed_out("connecting took too long"))??;
+        let opened = opened.unwrap_or_else(|_| Err(timed_out("connecting took too long")));
+        self.tally.connected(opened.is_ok());
+        let (raw, interrupt) = opened?;
         let now = Instant::now();
-        let retire_at = now + self.lifetime();
-        Ok(Managed { raw, dirty: false, interrupt, last_ok: now, retire_at, rejected: false })
+        let (retire_at, trust) = (now + self.lifetime(), Arc::clone(&self.trust));
+        Ok(Managed { raw, dirty: false, interrupt, trust, last_ok: now, retire_at, rejected: false })
     }
 
     async fn is_valid(&self, conn: &mut Self::Connection) -> Result<(), sqlx::Error> {
-        // No ping on the hot path: a connection that worked a moment ago is believed.
-        if conn.last_ok.elapsed() < self.config.validate_after {
+        if self.trust.covers(conn.last_ok, self.config.validate_after) {
             return Ok(());
         }
         if conn.answers().await {
@@ -114,6 +127,7 @@ impl<B: Backend> bb8::ManageConnection for Manager<B> {
             return Ok(());
         }
         conn.rejected = true;
+        self.trust.doubt();
         Err(timed_out("an idle connection no longer answers"))
     }
 

@@ -5,7 +5,9 @@
 
 mod interrupt;
 mod manager;
+mod opening;
 mod tally;
+mod trust;
 
 pub(super) use interrupt::Interrupt;
 pub(super) use manager::{Backend, Manager};
@@ -29,7 +31,8 @@ pub(super) struct Pool<B: Backend> {
 }
 
 impl<B: Backend> Pool<B> {
-    /// Opens the first connection, so that a wrong address or password shows at once and by its own name.
+    /// Opens the first connection, so that a wrong address or password shows at once and by its own name. A database
+    /// that is away is waited for.
     pub(super) async fn open(name: &'static str, backend: B, config: &PoolConfig) -> Result<Self, StoreError> {
         let tally = Arc::new(Tally::new(name));
         let bb8 = bb8::Pool::builder()
@@ -43,7 +46,7 @@ impl<B: Backend> Pool<B> {
             .reaper_rate(reaper_rate(config))
             .error_sink(Box::new(Sink(Arc::clone(&tally))))
             .build_unchecked(Manager::new(backend, config.clone(), Arc::clone(&tally)));
-        let first = bb8.dedicated_connection().await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let first = opening::first(&bb8, name, config.start_timeout).await?;
         // A pool of at least one has room for it, and nobody else uses the pool yet.
         let _ = bb8.add(first);
         Ok(Self { bb8, tally })

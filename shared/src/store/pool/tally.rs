@@ -7,7 +7,7 @@ use crate::store::histogram::Histogram;
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -19,6 +19,7 @@ pub(super) struct Tally {
     waiting: AtomicU32,
     waits: Histogram,
     retired: AtomicU64,
+    failing: AtomicBool,
     errors: AtomicU64,
     last_error: Mutex<Option<(Instant, String)>>,
 }
@@ -30,6 +31,7 @@ impl Tally {
             waiting: AtomicU32::new(0),
             waits: Histogram::default(),
             retired: AtomicU64::new(0),
+            failing: AtomicBool::new(false),
             errors: AtomicU64::new(0),
             last_error: Mutex::new(None),
         }
@@ -64,6 +66,16 @@ impl Tally {
 
     pub(super) fn retirements(&self) -> u64 {
         self.retired.load(Relaxed)
+    }
+
+    /// Somebody tried to open a connection.
+    pub(super) fn connected(&self, opened: bool) {
+        self.failing.store(!opened, Relaxed);
+    }
+
+    /// Whether the last attempt to open a connection failed.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failing.load(Relaxed)
     }
 
     pub(super) fn errors(&self) -> u64 {

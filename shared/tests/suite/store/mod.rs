@@ -10,6 +10,7 @@ mod inbox;
 mod leases;
 mod pitches;
 mod pool;
+mod pooler;
 mod schema;
 mod work;
 

@@ -8,7 +8,7 @@ use shared::{
     secret::Secret,
     store::{
         health,
-        testing::{execute, number, texts},
+        testing::{execute, number},
     },
 };
 use std::path::Path;
@@ -145,18 +145,6 @@ async fn a_ping_says_how_long_the_database_takes(kit: &TestStore) {
 }
 
 #[tokio::test]
-async fn postgres_connections_carry_their_limits_and_their_name() {
-    let Some(kit) = TestStore::postgres().await else { return };
-    let settings = "select setting || unit from pg_settings where name in
-        ('statement_timeout', 'idle_in_transaction_session_timeout', 'client_connection_check_interval') order by name";
-    let settings = kit.store.read("test.settings", async |c| texts(c, settings).await).await;
-    assert_eq!(settings.expect("settings are read"), ["1000ms", "60000ms", "30000ms"]);
-    let name = "select application_name from pg_stat_activity where pid = pg_backend_pid()";
-    let name = kit.store.read("test.name", async |c| texts(c, name).await).await;
-    assert_eq!(name.expect("the name is read"), ["pitchey-test"]);
-}
-
-#[tokio::test]
 async fn the_server_counts_our_connections_by_name() {
     let Some(kit) = TestStore::postgres().await else { return };
     let server = kit.store.read("health.server", async |c| health::server(c).await).await;
@@ -185,7 +173,8 @@ async fn a_database_that_is_not_there_is_named_at_once() {
     // Bound and closed again: nobody listens there.
     let port = std::net::TcpListener::bind(("127.0.0.1", 0)).and_then(|l| l.local_addr()).expect("a port").port();
     let url = Some(Secret::new(format!("postgres://pitchey@127.0.0.1:{port}/pitchey")));
-    let config = DatabaseConfig { url, ..DatabaseConfig::default() };
+    let pool = PoolConfig { start_timeout: Duration::ZERO, ..PoolConfig::default() };
+    let config = DatabaseConfig { url, pool, ..DatabaseConfig::default() };
     let outcome = Store::connect(&config, Path::new("."), "test", Clock::System).await;
     assert!(matches!(outcome, Err(StoreError::Unavailable(_))), "{outcome:?}");
 }
