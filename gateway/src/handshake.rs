@@ -52,6 +52,8 @@ pub(crate) enum Refused {
     Draining,
     /// The node is full, or upgrades come too fast.
     Overloaded,
+    /// The process is near its memory ceiling.
+    ShortOfMemory,
     /// The address has too many sockets.
     TooManyFromAddress,
 }
@@ -66,6 +68,7 @@ impl Refused {
             Self::BadDevice => "device",
             Self::Draining => "draining",
             Self::Overloaded => "overload",
+            Self::ShortOfMemory => "memory",
             Self::TooManyFromAddress => "limit",
         }
     }
@@ -79,6 +82,7 @@ impl Refused {
             Self::BadDevice => (StatusCode::BAD_REQUEST, DEVICE_RULE),
             Self::Draining => (StatusCode::SERVICE_UNAVAILABLE, "this node is draining"),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "this node is full"),
+            Self::ShortOfMemory => (StatusCode::SERVICE_UNAVAILABLE, "this node is short of memory"),
             Self::TooManyFromAddress => (StatusCode::TOO_MANY_REQUESTS, "too many sockets from this address"),
         };
         let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
@@ -146,7 +150,7 @@ pub(crate) async fn greet<B>(node: &Node, request: &Request<B>) -> Result<Greeti
     let device = device(query)?;
     let refused = if speaks_another_version(headers) {
         Some(CloseReason::ProtocolVersion)
-    } else if headers.get(header::ORIGIN).is_some_and(|origin| !allowed_origin(node, origin)) {
+    } else if headers.get_all(header::ORIGIN).iter().any(|origin| !allowed_origin(node, origin)) {
         Some(CloseReason::ForbiddenOrigin)
     } else {
         None
@@ -170,6 +174,9 @@ pub(crate) async fn greet<B>(node: &Node, request: &Request<B>) -> Result<Greeti
 pub(crate) fn admit(node: &Node, address: IpAddr) -> Result<IpAddr, Refused> {
     if node.draining.load(Ordering::Acquire) || node.lifecycle.stopping() {
         return Err(Refused::Draining);
+    }
+    if node.shedding.sheds_upgrades() {
+        return Err(Refused::ShortOfMemory);
     }
     if node.registry.len() >= node.config.limits.connections || !node.admit_handshake() {
         return Err(Refused::Overloaded);

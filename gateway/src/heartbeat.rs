@@ -7,7 +7,7 @@
 //! If the scan itself ran late the process was stalled, and the clients' bytes may be waiting in the sockets: it then
 //! pings, and for a while closes nobody for silence.
 
-use crate::{connection::outbox::Outbox, node::Node, revalidate};
+use crate::{connection::outbox::Outbox, node::Node, revalidate, shed};
 use shared::{clock::Timestamp, id::SessionId, protocol::CloseReason};
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -47,6 +47,7 @@ pub(crate) async fn run(node: Arc<Node>) {
         last = Instant::now();
         let second = u32::try_from(node.now_ms() / 1_000 + 1).unwrap_or(u32::MAX);
         node.second.store(second, Ordering::Relaxed);
+        shed::tick(&node, second);
         if late {
             merciful_until = second + MERCY_SECONDS;
         }

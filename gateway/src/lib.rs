@@ -35,6 +35,7 @@ mod pump;
 mod registry;
 mod revalidate;
 mod session;
+mod shed;
 mod slots;
 mod standing;
 mod topic;
@@ -145,6 +146,11 @@ impl Gateway {
     /// Whether nothing of any connection is left; topics are given up within a second of that.
     pub fn is_empty(&self) -> bool {
         self.0.registry.nothing_left()
+    }
+
+    /// Moves the memory ceiling (`MEMORY_CEILING`) of a running node, in bytes; it takes effect within a second.
+    pub fn set_memory_ceiling(&self, bytes: u64) {
+        self.0.shedding.set_ceiling(bytes);
     }
 
     /// Serves `/ws` and `/health/*` on a listener of its own until the soft stop.

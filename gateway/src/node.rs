@@ -1,6 +1,6 @@
 //! What every part of one gateway shares.
 
-use crate::{bucket::Bucket, hub::Hub, registry::Registry};
+use crate::{bucket::Bucket, hub::Hub, registry::Registry, shed::Shedding};
 use shared::{
     config::{GatewayConfig, HttpConfig},
     engine::{Engine, Incarnation},
@@ -51,6 +51,8 @@ pub(crate) struct Node {
     handshakes: Mutex<Bucket>,
     /// Set when the drain has begun: new upgrades are refused.
     pub(crate) draining: AtomicBool,
+    /// What gives way while memory is short.
+    pub(crate) shedding: Shedding,
 }
 
 impl Node {
@@ -65,6 +67,7 @@ impl Node {
     ) -> Self {
         let ended = lifecycle.hard().child_token();
         let handshakes = config.limits.handshakes_per_second;
+        let shedding = Shedding::new(&config.limits);
         let incarnation = Incarnation { node: config.node.as_str().into(), id: uuid::Uuid::now_v7() };
         Self {
             config,
@@ -85,6 +88,7 @@ impl Node {
             next_connection: AtomicU64::new(1),
             handshakes: Mutex::new(Bucket::new(handshakes, handshakes)),
             draining: AtomicBool::new(false),
+            shedding,
         }
     }
 

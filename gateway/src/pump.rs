@@ -124,7 +124,17 @@ fn signal_members(node: &Node, key: &Key, signal: Signal) {
     push_ephemeral(node, &topic, &slot, &frame, not_to);
 }
 
+/// Every watcher gets the present state of those it watches, whatever it was told before.
+pub(crate) fn tell_presence_again(node: &Arc<Node>) {
+    for topic in node.hub.all().iter().filter(|topic| matches!(topic.key(), Key::Presence(_))) {
+        fill(node, topic);
+    }
+}
+
 fn push_ephemeral(node: &Node, topic: &Topic, slot: &EphemeralKey, frame: &Bytes, not_to: Option<UserId>) {
+    if node.shedding.sheds_ephemeral() {
+        return node.metrics.ephemeral_dropped(topic.member_count() as u64);
+    }
     let (sent, dropped) = topic.push_ephemeral(slot, frame, not_to);
     node.metrics.delivered(Class::Ephemeral, sent as u64);
     node.metrics.ephemeral_dropped(dropped as u64);

@@ -36,6 +36,7 @@ pub mod config;
 pub mod engine;
 pub mod id;
 pub mod lifecycle;
+pub mod memory;
 pub mod metrics;
 pub mod model;
 #[cfg(feature = "ops")]

@@ -17,8 +17,12 @@ use tokio_tungstenite::tungstenite::{
     error::{CapacityError, ProtocolError},
 };
 
-/// Inbound bytes without a message that cost as much as a frame: the largest message has as many.
-const FRAGMENT_BYTES: u64 = 64 * 1024;
+/// Longest header of a client's frame: two bytes, eight of length, four of mask.
+const HEADER_BYTES: u64 = 14;
+/// Inbound bytes beyond any message that cost as much as a frame: the headers of about a hundred empty fragments.
+const OVERHEAD_BYTES: u64 = 600;
+/// What may have been read of messages whose turn has not come.
+const READ_AHEAD_BYTES: u64 = 4 * 1024;
 
 impl Connection {
     /// Reads at most one frame; true if there was one. Nothing is read while a job runs or answers pile up.
@@ -29,7 +33,7 @@ impl Connection {
         let message = match self.ws.read(&mut self.wire.io(cx)) {
             Err(WsError::Io(problem)) if problem.kind() == io::ErrorKind::WouldBlock => {
                 self.note_heard(); // part of a frame counts as alive too
-                self.charge_fragments()?;
+                self.charge_overhead()?;
                 return Ok(self.wire.has_fresh()); // a pong tungstenite had kept back
             }
             read => {
@@ -37,7 +41,8 @@ impl Connection {
                 read.map_err(|problem| close(reason_of(&problem)))?
             }
         };
-        self.charged_bytes = self.wire.read_bytes;
+        self.settled_bytes = (self.settled_bytes + message.len() as u64 + HEADER_BYTES).min(self.wire.read_bytes);
+        self.charge_overhead()?;
         self.node.metrics.frame_in(message.len());
         match self.session.admit(self.node.now_ms()) {
             Admission::Admitted => self.take(message)?,
@@ -48,10 +53,13 @@ impl Connection {
         Ok(true)
     }
 
-    /// Fragments never end in a message as long as the client likes: their bytes cost frames.
-    fn charge_fragments(&mut self) -> Result<(), CloseRequest> {
-        while self.wire.read_bytes - self.charged_bytes > FRAGMENT_BYTES {
-            self.charged_bytes += FRAGMENT_BYTES;
+    /// A message may come in as many fragments as the client likes, empty ones too, and tungstenite passes over them
+    /// unseen. What was read beyond the messages it made, and beyond one that may be under way, are their headers: they
+    /// cost frames.
+    fn charge_overhead(&mut self) -> Result<(), CloseRequest> {
+        let under_way = self.ws.get_config().max_message_size.unwrap_or(0) as u64 + READ_AHEAD_BYTES;
+        while self.wire.read_bytes - self.settled_bytes > under_way {
+            self.settled_bytes += OVERHEAD_BYTES;
             if let Admission::Close(reason) = self.session.admit(self.node.now_ms()) {
                 return Err(close(reason));
             }

@@ -72,8 +72,8 @@ pub(crate) struct Connection {
     revoked_meanwhile: Vec<shared::protocol::RoomName>,
     /// A page of history on its way to a subscription that is behind.
     page: Option<BoxFuture<'static, Page>>,
-    /// Inbound bytes the client's frame budget has paid for.
-    charged_bytes: u64,
+    /// Inbound bytes that became messages, or that the client's frame budget has paid for.
+    settled_bytes: u64,
     /// What comes is sent back as it is: the framing's own tests run through this connection, not through a copy of it.
     echo: bool,
     /// The room this client last typed in, so that sending a message ends it.
@@ -116,7 +116,7 @@ impl Connection {
             watching: Vec::new(),
             job: None,
             revoked_meanwhile: Vec::new(),
-            charged_bytes: 0,
+            settled_bytes: 0,
             echo: greeting.echo,
             page: None,
             typing_in: None,

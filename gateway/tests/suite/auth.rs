@@ -115,6 +115,131 @@ async fn a_cross_origin_page_is_told_so_and_never_acts_for_the_cookies_owner() {
 }
 
 #[tokio::test]
+async fn a_forged_origin_is_no_origin_of_ours_however_much_it_looks_like_one() {
+    let node = TestNode::with(|config| config.limits.handshakes_per_second = 10_000).await;
+    let ada = node.somebody().await;
+    let cookie = format!("pitchey-session={}", ada.token);
+    for forged in [
+        "null",
+        "http://pitchey.test",
+        "https://pitchey.test.evil.test",
+        "https://evil.test/https://pitchey.test",
+        "https://pitchey.test@evil.test",
+        "https://pitchey.test:8443",
+        "https://xpitchey.test",
+        "https://www.pitchey.test",
+        "",
+    ] {
+        let headers = [("origin", forged), ("cookie", cookie.as_str())];
+        let mut page = Socket::upgrade(node.addr, "/ws", &headers).await.unwrap();
+        page.expect_close(CloseReason::ForbiddenOrigin).await;
+    }
+    // A second line beside a good one, in either order.
+    for pair in [[ORIGIN, "https://evil.test"], ["https://evil.test", ORIGIN]] {
+        let headers = [("origin", pair[0]), ("origin", pair[1]), ("cookie", cookie.as_str())];
+        let mut page = Socket::upgrade(node.addr, "/ws", &headers).await.unwrap();
+        page.expect_close(CloseReason::ForbiddenOrigin).await;
+    }
+}
+
+#[tokio::test]
+async fn a_token_in_the_url_authenticates_nobody() {
+    let node = TestNode::start().await;
+    let ada = node.somebody().await;
+    let path = format!("/ws?token={0}&access_token={0}&ticket={0}", ada.token);
+    let mut socket = Socket::upgrade(node.addr, &path, &[("origin", ORIGIN)]).await.unwrap();
+    let bearer = format!("bearer.{}, pitchey.v1", ada.token);
+    let answer = crate::raw::raw_head(node.addr, &format!("Sec-WebSocket-Protocol: {bearer}\r\n")).await;
+    assert!(answer.contains("sec-websocket-protocol: pitchey.v1\r\n"), "{answer}");
+    assert!(!answer.contains(&ada.token), "a bearer entry is never echoed: {answer}");
+    let refused = socket.call(json!({"type": "presence", "status": "away"})).await;
+    assert!(matches!(refused, Received::Error { code, .. } if code == "unauthenticated"));
+}
+
+#[tokio::test]
+async fn after_logout_neither_the_token_nor_the_cookie_nor_an_unused_ticket_is_worth_anything_on_any_node() {
+    let node = TestNode::start().await;
+    let other = node.beside().await;
+    let ada = node.somebody().await;
+    let ticket = node.ops.issue_ticket(&node.identity(&ada).await).await.unwrap();
+    assert!(node.ops.revoke_session(ada.id, ada.session).await.unwrap());
+    for addr in [node.addr, other.addr] {
+        for token in [&ada.token, ticket.expose()] {
+            let mut socket = Socket::open(addr).await;
+            socket.send(&json!({"type": "auth", "token": token})).await;
+            socket.expect_close(CloseReason::BadToken).await;
+        }
+        let cookie = format!("pitchey-session={}", ada.token);
+        let headers = [("origin", ORIGIN), ("cookie", cookie.as_str())];
+        let mut page = Socket::upgrade(addr, "/ws", &headers).await.unwrap();
+        let refused = page.call(json!({"type": "presence", "status": "away"})).await;
+        assert!(matches!(refused, Received::Error { code, .. } if code == "unauthenticated"));
+    }
+    other.stop().await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_ticket_replayed_on_two_nodes_at_once_opens_one_of_them() {
+    let node = TestNode::start().await;
+    let other = node.beside().await;
+    let ada = node.somebody().await;
+    for _ in 0..20 {
+        let ticket = node.ops.issue_ticket(&node.identity(&ada).await).await.unwrap();
+        let redeem = async |addr| {
+            let mut socket = Socket::open(addr).await;
+            socket.send(&json!({"type": "auth", "token": ticket.expose()})).await;
+            let opened = |frame: &Received| matches!(frame, Received::Ready { .. } | Received::Bye { .. });
+            matches!(socket.expect(opened).await, Received::Ready { .. })
+        };
+        let (here, there) = tokio::join!(redeem(node.addr), redeem(other.addr));
+        assert!(here ^ there, "here {here}, there {there}");
+    }
+    other.stop().await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn an_operator_can_disconnect_a_user_who_may_come_back() {
+    let node = TestNode::start().await;
+    let ada = node.somebody().await;
+    let (mut adas, _) = Socket::ready(node.addr, &ada.token).await;
+    node.ops.engine().broker.control(Control::Disconnect(ada.id)).await.unwrap();
+    adas.expect_close(CloseReason::Disconnected).await;
+    Socket::ready(node.addr, &ada.token).await;
+}
+
+#[tokio::test]
+async fn unauthenticated_sockets_stay_where_anonymous_ones_are_allowed_and_may_only_join_public_rooms() {
+    let node = TestNode::with(|config| {
+        config.auth_timeout = Duration::from_secs(1);
+        config.allow_anonymous = true;
+    })
+    .await;
+    let (ada, bob) = (node.somebody().await, node.somebody().await);
+    let private = format!("conversation:{}", node.conversation(&ada, &bob).await);
+    let mut strict = Socket::open(node.addr).await;
+    for (command, answer) in [
+        (json!({"type": "join", "room": crate::node::LOBBY}), None),
+        (json!({"type": "join", "room": private}), Some("unauthenticated")),
+        (crate::node::send(crate::node::LOBBY, json!(1)), Some("unauthenticated")),
+        (json!({"type": "typing", "room": crate::node::LOBBY}), Some("unauthenticated")),
+        (json!({"type": "watch", "users": [ada.id]}), Some("unauthenticated")),
+        (json!({"type": "ack", "pos": "0"}), Some("unauthenticated")),
+    ] {
+        let code = match strict.call(command.clone()).await {
+            Received::Error { code, .. } => Some(code),
+            _ => None,
+        };
+        assert_eq!(code.as_deref(), answer, "{command}");
+    }
+    // Past the moment at which it would have been closed: somebody who may not stay elsewhere is.
+    let picky = TestNode::with(|config| config.auth_timeout = Duration::from_secs(2)).await;
+    Socket::open(picky.addr).await.expect_close(CloseReason::AuthTimeout).await;
+    strict.quiet().await;
+}
+
+#[tokio::test]
 async fn a_ticket_works_once() {
     let node = TestNode::start().await;
     let ada = node.somebody().await;
@@ -188,7 +313,7 @@ async fn a_client_of_another_protocol_version_is_told_so() {
     let mut socket = Socket::upgrade(node.addr, "/ws", &[("sec-websocket-protocol", "pitchey.v1")]).await.unwrap();
     assert!(matches!(socket.frame().await, Received::Hello { .. }));
     // A client library refuses an answer without the protocol it asked for, so the handshake is written by hand.
-    let answer = crate::bad_input::raw_upgrade(node.addr, "Sec-WebSocket-Protocol: pitchey.v2\r\n").await;
+    let answer = crate::raw::raw_upgrade(node.addr, "Sec-WebSocket-Protocol: pitchey.v2\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 101") && answer.contains("protocol version"), "{answer}");
 }
 

@@ -1,6 +1,9 @@
 //! Whatever a client sends gets a clear answer; nothing crashes, leaks or hangs.
 
-use crate::node::{LOBBY, TestNode};
+use crate::{
+    node::{LOBBY, TestNode},
+    raw::{Raw, upgrade_request},
+};
 use serde_json::json;
 use shared::{
     protocol::{CloseReason, event::Received},
@@ -9,32 +12,7 @@ use shared::{
         socket::{Heard, within},
     },
 };
-use std::net::SocketAddr;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
 use tokio_tungstenite::tungstenite::Message;
-
-/// A handshake by hand with extra header lines; returns what the server says until it closes its half.
-pub(crate) async fn raw_upgrade(addr: SocketAddr, extra: &str) -> String {
-    let mut stream = TcpStream::connect(addr).await.unwrap();
-    stream.write_all(upgrade_request(extra).as_bytes()).await.unwrap();
-    read_all(&mut stream).await
-}
-
-fn upgrade_request(extra: &str) -> String {
-    format!(
-        "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{extra}\r\n"
-    )
-}
-
-async fn read_all(stream: &mut TcpStream) -> String {
-    let mut bytes = Vec::new();
-    within(stream.read_to_end(&mut bytes)).await.unwrap();
-    String::from_utf8_lossy(&bytes).into_owned()
-}
 
 async fn code_of(socket: &mut Socket, raw: &str) -> String {
     socket.send_raw(Message::text(raw)).await;
@@ -86,11 +64,11 @@ async fn wrong_types_are_refused_by_field_and_the_id_is_echoed() {
 #[tokio::test]
 async fn a_frame_that_announces_ten_mebibytes_is_refused_before_it_arrives() {
     let node = TestNode::start().await;
-    let mut stream = TcpStream::connect(node.addr).await.unwrap();
+    let mut raw = Raw::connect(node.addr).await;
     let mut bytes = upgrade_request("").into_bytes();
     bytes.extend_from_slice(&[0x81, 0xff, 0, 0, 0, 0, 0, 0xa0, 0, 0, 1, 2, 3, 4]);
-    stream.write_all(&bytes).await.unwrap();
-    let answer = read_all(&mut stream).await;
+    raw.write(&bytes).await;
+    let answer = raw.read_all().await;
     assert!(answer.contains(r#""code":1009"#) && answer.ends_with("too large"), "{answer}");
 }
 
@@ -118,10 +96,10 @@ async fn invalid_utf8_binary_and_broken_framing_each_get_their_own_close_code() 
         (&[0xf1, 0x80, 0, 0, 0, 0], CloseReason::ProtocolError),
         (&[0x81, 0x01, b'x'], CloseReason::ProtocolError), // a client must mask
     ] {
-        let mut stream = TcpStream::connect(node.addr).await.unwrap();
-        stream.write_all(upgrade_request("").as_bytes()).await.unwrap();
-        stream.write_all(frame).await.unwrap();
-        let answer = read_all(&mut stream).await;
+        let mut raw = Raw::connect(node.addr).await;
+        raw.write(upgrade_request("").as_bytes()).await;
+        raw.write(frame).await;
+        let answer = raw.read_all().await;
         assert!(answer.contains(&format!("\"code\":{}", reason.code())), "{reason:?}: {answer}");
         assert!(answer.ends_with(reason.text()), "{reason:?}: {answer}");
     }
@@ -153,11 +131,10 @@ async fn a_hundred_thousand_unknown_frames_get_errors_and_then_4429() {
 #[tokio::test]
 async fn a_half_open_handshake_is_closed_by_the_deadline() {
     let node = TestNode::with(|config| config.handshake_timeout = std::time::Duration::from_millis(300)).await;
-    let mut stream = TcpStream::connect(node.addr).await.unwrap();
-    stream.write_all(b"GET /ws HTTP/1.1\r\nHost: x\r\n").await.unwrap();
-    read_all(&mut stream).await;
-    let mut silent = TcpStream::connect(node.addr).await.unwrap();
-    read_all(&mut silent).await;
+    let mut half = Raw::connect(node.addr).await;
+    half.write(b"GET /ws HTTP/1.1\r\nHost: x\r\n").await;
+    half.read_all().await;
+    Raw::connect(node.addr).await.read_all().await;
     node.stop().await;
 }
 
@@ -173,9 +150,9 @@ async fn what_is_no_upgrade_is_answered_in_http() {
         ("GET /health/ready HTTP/1.1\r\nHost: x\r\n\r\n", "200"),
         ("nonsense\r\n\r\n", "400"),
     ] {
-        let mut stream = TcpStream::connect(node.addr).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let answer = read_all(&mut stream).await;
+        let mut raw = Raw::connect(node.addr).await;
+        raw.write(request.as_bytes()).await;
+        let answer = raw.read_all().await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{request:?}: {answer}");
     }
     assert_eq!(Socket::upgrade(node.addr, "/ws?device=a%20b", &[]).await.unwrap_err(), 400);
@@ -197,6 +174,21 @@ async fn one_address_and_one_node_have_limits() {
 
     let full = TestNode::with(|config| config.limits.connections = 0).await;
     assert_eq!(Socket::upgrade(full.addr, "/ws", &[]).await.unwrap_err(), 503);
+}
+
+#[tokio::test]
+async fn upgrades_beyond_the_nodes_rate_are_answered_503_and_told_when_to_come_back() {
+    let node = TestNode::with(|config| config.limits.handshakes_per_second = 1).await;
+    Socket::open(node.addr).await;
+    let answer = within(async {
+        loop {
+            let answer = crate::raw::raw_head(node.addr, "").await;
+            if answer.starts_with("HTTP/1.1 503") {
+                return answer;
+            }
+        }
+    });
+    assert!(answer.await.contains("retry-after: "));
 }
 
 #[tokio::test]

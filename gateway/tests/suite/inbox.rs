@@ -76,6 +76,39 @@ async fn a_client_that_names_its_position_resumes_there_in_one_round_trip() {
 }
 
 #[tokio::test]
+async fn another_users_positions_and_device_open_nothing_and_move_nothing() {
+    let node = TestNode::start().await;
+    let (ada, bob, eve) = (node.somebody().await, node.somebody().await, node.somebody().await);
+    let room = format!("conversation:{}", node.conversation(&ada, &bob).await);
+    for n in 0..5 {
+        node.message(&ada, bob.id.0, &format!("{n}")).await;
+    }
+    let (mut bobs, _) = Socket::resume(node.addr, &bob.token, json!({"device": "phone"})).await;
+    for _ in 0..6 {
+        bobs.inbox().await;
+    }
+    bobs.call(json!({"type": "ack", "pos": "4"})).await;
+    let Received::Joined { pos, .. } = bobs.call(json!({"type": "join", "room": room})).await else { panic!() };
+
+    // Eve knows Bob's device, his position, his room and where he is in it.
+    let stolen = json!({"device": "phone", "inbox": "2", "rooms": {&room: pos}});
+    let (mut eves, ready) = Socket::resume(node.addr, &eve.token, stolen).await;
+    assert_eq!(inbox_of(&ready), ReadyInbox { pos: 0, pending: 0, recovered: false });
+    let Received::Error { room: refused, code, .. } = eves.frame().await else { panic!() };
+    assert_eq!((refused.unwrap().as_str(), code.as_str()), (room.as_str(), "forbidden"));
+    let answer = eves.call(json!({"type": "ack", "pos": "6"})).await;
+    assert!(matches!(answer, Received::Error { code, .. } if code == "invalid_position"));
+    node.message(&ada, bob.id.0, "for bob alone").await;
+    assert_eq!(bobs.inbox().await.0, 7);
+    assert!(eves.quiet().await.is_empty());
+    let cursor = |user| {
+        let node = &node;
+        async move { node.ops.engine().mailbox.cursor(user, "phone").await.unwrap() }
+    };
+    assert_eq!((cursor(bob.id).await, cursor(eve.id).await.unwrap_or(0)), (Some(4), 0));
+}
+
+#[tokio::test]
 async fn an_ack_beyond_what_was_sent_is_refused_and_moves_nothing() {
     let node = TestNode::start().await;
     let (ada, bob) = (node.somebody().await, node.somebody().await);

@@ -3,15 +3,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod alone;
 mod node;
+mod raw;
 
 mod auth;
 mod bad_input;
 mod browser_client;
 mod drain;
 mod echo;
+mod hostile;
 mod inbox;
 mod liveness;
 mod presence;
 mod rooms;
+mod shed;
 mod slow;

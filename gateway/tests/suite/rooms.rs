@@ -107,6 +107,27 @@ async fn a_repeated_send_answers_with_the_first_position_and_is_delivered_once()
 }
 
 #[tokio::test]
+async fn the_same_id_sent_at_once_from_two_nodes_is_one_event() {
+    let node = TestNode::start().await;
+    let other = node.beside().await;
+    let (ada, bob) = (node.somebody().await, node.somebody().await);
+    let (mut here, _) = Socket::ready(node.addr, &ada.token).await;
+    let (mut there, _) = Socket::ready(other.addr, &ada.token).await;
+    let (mut bobs, _) = Socket::ready(node.addr, &bob.token).await;
+    let (start, _) = join(&mut bobs, LOBBY, None).await;
+    for n in 1..=20_u64 {
+        let command = send(LOBBY, json!(n));
+        let (a, b) = tokio::join!(here.call(command.clone()), there.call(command));
+        let (Received::Ack { pos: Some(a), .. }, Received::Ack { pos: Some(b), .. }) = (a, b) else { panic!() };
+        assert_eq!((a, b), (Position { seq: start.seq + n, ..start }, a));
+        assert_eq!(bobs.event().await, (start.seq + n, json!(n)), "delivered once, or the next one has another number");
+    }
+    drop((here, there, bobs));
+    other.stop().await;
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn a_room_one_has_left_is_silent() {
     let node = TestNode::start().await;
     let ada = node.somebody().await;

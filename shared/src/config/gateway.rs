@@ -74,6 +74,9 @@ pub struct GatewayLimits {
     pub outbox_messages: usize,
     /// `WS_OUTBOX_BYTES`: the same in bytes.
     pub outbox_bytes: usize,
+    /// `MEMORY_CEILING`: resident memory of the process at which load is shed; unset: three quarters of what the
+    /// machine or the process's cgroup has.
+    pub memory_bytes: Option<usize>,
 }
 
 impl Default for GatewayLimits {
@@ -91,6 +94,7 @@ impl Default for GatewayLimits {
             handshakes_per_second: 500,
             outbox_messages: 1_024,
             outbox_bytes: 256 * 1024,
+            memory_bytes: None,
         }
     }
 }

@@ -415,5 +415,12 @@ fn gateway_limits() -> Vec<Setting> {
             "size",
             "the same in bytes",
         ),
+        setting::<Maybe<Size<{ 16 << 20 }, { 1 << 50 }>>>(
+            "memory_ceiling",
+            |c| &mut c.gateway.limits.memory_bytes,
+            "size",
+            "resident memory of the process: near it typing and presence are dropped, then upgrades answered 503, then stuck sockets closed 1013",
+        )
+        .computed("three quarters of what the machine or the cgroup has"),
     ]
 }
