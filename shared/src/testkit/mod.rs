@@ -1,13 +1,24 @@
-//! What tests of every crate need and no release contains: a private PostgreSQL, and stores on either database.
+//! What tests of every crate need and no release contains: private servers (PostgreSQL, PgBouncer, Redis alone, under
+//! Sentinel and as a Cluster), a proxy that cuts and stalls, stores on either database, a WebSocket client.
 //!
 //! Nothing here waits by sleeping for a guessed time, and nothing stays behind: servers end with the test binary,
 //! however that ends.
 
+mod certificates;
+mod pgbouncer;
 mod postgres;
+mod process;
+mod proxy;
+pub mod redis;
 pub mod socket;
 mod store;
 
+pub use certificates::Certificates;
+pub use pgbouncer::PgBouncer;
 pub use postgres::{Database, Postgres};
+pub use process::Port;
+pub use proxy::{Proxy, Traffic};
+pub use redis::{RedisCluster, RedisOptions, RedisSentinel, RedisServer};
 pub use socket::Socket;
 pub use store::TestStore;
 
@@ -21,4 +32,17 @@ fn test_setting(name: &str) -> Option<String> {
 pub fn skipped(what: &str, why: &str) {
     assert!(test_setting("CI").is_none_or(|ci| ci != "true"), "{what} cannot be tested, and CI=true: {why}");
     eprintln!("\n*** SKIPPED: {what} is not tested: {why} ***\n");
+}
+
+/// What was started; `None`, said loudly, if its program is missing (a failure if `CI=true`). A program that is there
+/// and does not start fails the test.
+pub fn available<T>(what: &str, started: std::io::Result<T>) -> Option<T> {
+    match started {
+        Ok(started) => Some(started),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            skipped(what, &error.to_string());
+            None
+        }
+        Err(error) => panic!("{what} did not start: {error}"),
+    }
 }

@@ -1,24 +1,21 @@
 //! A private PostgreSQL for tests, from the machine's binaries: one cluster per test binary, one database per test.
 //!
-//! * The cluster lives in a temporary folder, on a free loopback port, without fsync. `initdb` refuses root, so as
-//!   root it runs as the user `postgres` or `nobody`.
-//! * It ends with the test binary, even if that is killed: a shell supervises it and reads from a pipe whose writing
-//!   end this process never closes. When the pipe breaks, the shell ends the server and removes the folder.
+//! * The cluster lives in a temporary folder, on a loopback port of its own, without fsync. `initdb` refuses root, so
+//!   as root it runs as the user `postgres` or `nobody`.
+//! * It ends with the test binary, even if that is killed (see [`super::process`]).
 //! * A database is copied from a template that has the schema already, which takes milliseconds.
 //! * `TEST_DATABASE_URL` names a server to use instead; its user must be allowed to create databases.
 
-use super::{skipped, test_setting};
+use super::{
+    process::{Port, START_TIMEOUT, Setup, Supervised, failed},
+    skipped, test_setting,
+};
 use crate::{clock::Clock, config::DatabaseConfig, secret::Secret, store::Store};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::{
     fs, io,
-    net::TcpListener,
-    os::unix::{
-        fs::{MetadataExt, chown},
-        process::CommandExt,
-    },
+    net::{SocketAddr, ToSocketAddrs},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
     sync::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
@@ -28,8 +25,9 @@ use std::{
 };
 use tokio::sync::OnceCell;
 
-/// `initdb` and the first start take two seconds on two idle cores, and CI's are not idle.
-const START_TIMEOUT: Duration = Duration::from_mins(1);
+/// What a server for tests does without: a test's data need not survive the machine.
+const SETTINGS: [&str; 4] =
+    ["synchronous_commit=off", "full_page_writes=off", "max_connections=100", "shared_buffers=32MB"];
 
 /// A server that tests may make databases on.
 #[derive(Debug)]
@@ -39,9 +37,16 @@ pub struct Postgres {
     /// What follows the name, such as `sslmode=require`.
     parameters: String,
     template: OnceCell<String>,
-    /// Not started by us: nothing but the tests' own databases may be made there, because nothing else is removed.
-    outlives_us: bool,
+    /// `None` when it was not started by us: then nothing but the tests' own databases may be made there, because
+    /// nothing else is removed.
+    cluster: Option<Cluster>,
     made: AtomicU32,
+}
+
+#[derive(Debug)]
+struct Cluster {
+    process: Supervised,
+    port: Port,
 }
 
 /// A database of one test; gone with this value or with the cluster.
@@ -57,7 +62,7 @@ impl Postgres {
     pub fn shared() -> Option<&'static Self> {
         static SHARED: OnceLock<Option<Postgres>> = OnceLock::new();
         let start = || match test_setting("TEST_DATABASE_URL") {
-            Some(url) => Some(Self { outlives_us: true, ..Self::at(&url) }),
+            Some(url) => Some(Self::at(&url, None)),
             None => match Self::start() {
                 Ok(server) => Some(server),
                 Err(why) => {
@@ -72,39 +77,55 @@ impl Postgres {
     /// Starts a private cluster.
     pub fn start() -> io::Result<Self> {
         let binaries = binaries()?;
-        let runner = Runner::find()?;
-        let folder = tempfile::Builder::new().prefix("pitchey-pg-").tempdir()?.keep();
-        let data = folder.join("data");
-        runner.give(&folder)?;
-        let log = fs::File::create(folder.join("log"))?;
-        let mut initdb = runner.command(&binaries.join("initdb"), &folder);
-        initdb.args(["-U", "pitchey", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"]).arg(&data);
-        let made = initdb.stdout(Stdio::null()).stderr(log.try_clone()?).status()?;
-        if !made.success() {
-            return Err(failed("initdb", &folder));
-        }
-        // Somebody else may take the port between its choice and its use: then another one.
-        for _ in 0..5 {
-            let port = free_port()?;
-            let mut supervisor = supervise(&runner, &binaries, &folder, port, log.try_clone()?)?;
-            if ready(&mut supervisor, &data)? {
-                return Ok(Self::at(&format!("postgres://pitchey@127.0.0.1:{port}")));
-            }
-        }
-        let why = failed("postgres", &folder);
-        fs::remove_dir_all(&folder)?;
-        Err(why)
+        let program = |name| binaries.join(name).display().to_string();
+        let setup = Setup::unprivileged("pg")?;
+        let folder = setup.folder().display().to_string();
+        let data = format!("{folder}/data");
+        let how = ["-U", "pitchey", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D", &data];
+        setup.run(&[&[program("initdb").as_str()], &how[..]].concat())?;
+        let port = Port::reserve()?;
+        let (postgres, number) = (program("postgres"), port.number().to_string());
+        let mut command = vec![postgres.as_str(), "-D", &data, "-k", &folder, "-h", "127.0.0.1", "-p", &number, "-F"];
+        command.extend(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
+        // SIGINT is the fast shutdown.
+        let cluster = Cluster { process: setup.supervise(&command, "INT")?, port };
+        cluster.start()?;
+        Ok(Self::at(&format!("postgres://pitchey@{}", cluster.port.addr()), Some(cluster)))
     }
 
-    fn at(url: &str) -> Self {
+    fn at(url: &str, cluster: Option<Cluster>) -> Self {
         let (server, parameters) = url.split_once('?').unwrap_or((url, ""));
         let (server, parameters) = (server.trim_end_matches('/').to_owned(), parameters.to_owned());
-        Self { server, parameters, template: OnceCell::new(), outlives_us: false, made: AtomicU32::new(0) }
+        Self { server, parameters, template: OnceCell::new(), cluster, made: AtomicU32::new(0) }
+    }
+
+    /// Ends a private cluster's server at once, cutting every connection; databases stay for [`Postgres::start_again`].
+    pub fn stop(&self) {
+        self.own().process.end("INT");
+    }
+
+    /// Starts a stopped server on the same port, and returns when it takes connections.
+    pub fn start_again(&self) -> io::Result<()> {
+        self.own().start()
+    }
+
+    /// Where it listens: for what stands in front of it.
+    pub fn addr(&self) -> SocketAddr {
+        if let Some(cluster) = &self.cluster {
+            return cluster.port.addr();
+        }
+        let (_, host) = self.server.rsplit_once(['@', '/']).expect("a URL has a host");
+        let mut addrs = host.to_socket_addrs().expect("TEST_DATABASE_URL names a host and a port");
+        addrs.next().expect("the host has an address")
+    }
+
+    fn own(&self) -> &Cluster {
+        self.cluster.as_ref().expect("only a server that the kit started is anybody's to stop")
     }
 
     /// A fresh database with the current schema.
     pub async fn create_database(&'static self) -> Database {
-        if self.outlives_us {
+        if self.cluster.is_none() {
             let database = self.create("").await;
             migrate(&database.url()).await;
             return database;
@@ -151,6 +172,23 @@ impl Postgres {
     }
 }
 
+impl Cluster {
+    fn start(&self) -> io::Result<()> {
+        let pid_file = self.process.folder().join("data/postmaster.pid");
+        self.process.start();
+        let deadline = Instant::now() + START_TIMEOUT;
+        while self.process.is_running() && Instant::now() < deadline {
+            // What pg_ctl looks at too: the last line of the pid file.
+            let state = fs::read_to_string(&pid_file).unwrap_or_default();
+            if state.lines().last().is_some_and(|line| line.trim() == "ready") {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Err(failed("postgres", self.process.folder()))
+    }
+}
+
 async fn migrate(url: &str) {
     let config = DatabaseConfig { url: Some(Secret::new(url)), ..DatabaseConfig::default() };
     let store = Store::connect(&config, Path::new("."), "template", Clock::System).await.expect("it opens");
@@ -162,11 +200,16 @@ impl Database {
     pub fn url(&self) -> String {
         self.server.url(&self.name)
     }
+
+    /// What it is called on its server.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
-        if !self.server.outlives_us {
+        if self.server.cluster.is_some() {
             return; // the whole cluster goes in a moment, and dropping a database is a checkpoint
         }
         let (server, sql) = (self.server, format!("drop database if exists {} with (force)", self.name));
@@ -179,88 +222,6 @@ impl Drop for Database {
             eprintln!("a test's database was left behind: {error}");
         }
     }
-}
-
-/// Who runs the server: this user, or an unprivileged one if this is root.
-struct Runner(Option<(u32, u32)>);
-
-impl Runner {
-    fn find() -> io::Result<Self> {
-        if fs::metadata("/proc/self")?.uid() != 0 {
-            return Ok(Self(None));
-        }
-        let passwd = fs::read_to_string("/etc/passwd")?;
-        let ids = |name: &str| {
-            let line = passwd.lines().find(|line| line.split(':').next() == Some(name))?;
-            let mut fields = line.split(':').skip(2);
-            Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
-        };
-        let found = ids("postgres").or_else(|| ids("nobody"));
-        found
-            .map(|ids| Self(Some(ids)))
-            .ok_or_else(|| io::Error::other("initdb refuses root, and there is no other user"))
-    }
-
-    fn give(&self, folder: &Path) -> io::Result<()> {
-        match self.0 {
-            Some((uid, gid)) => chown(folder, Some(uid), Some(gid)),
-            None => Ok(()),
-        }
-    }
-
-    fn command(&self, program: &Path, folder: &Path) -> Command {
-        let mut command = Command::new(program);
-        command.current_dir(folder).stdin(Stdio::null());
-        if let Some((uid, gid)) = self.0 {
-            command.uid(uid).gid(gid);
-        }
-        command
-    }
-}
-
-/// Starts the server and waits for it; ends it when the pipe breaks, which only the end of the parent does. Then, and
-/// not when the server ends by itself, the folder goes too. SIGINT is PostgreSQL's fast shutdown.
-const SUPERVISOR: &str = r#"
-exec 3<&0 </dev/null
-folder=$1; shift
-"$@" 3<&- & server=$!
-(read _ <&3; : > "$folder/ending"; kill -INT "$server") & reader=$!
-wait "$server"
-kill "$reader"
-[ -e "$folder/ending" ] && rm -rf "$folder"
-"#;
-
-fn supervise(runner: &Runner, binaries: &Path, folder: &Path, port: u16, log: fs::File) -> io::Result<Child> {
-    let mut command = runner.command(Path::new("sh"), folder);
-    command.arg("-c").arg(SUPERVISOR).arg("supervisor").arg(folder);
-    command.arg(binaries.join("postgres")).arg("-D").arg(folder.join("data")).arg("-k").arg(folder);
-    command.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-F"]);
-    for setting in ["synchronous_commit=off", "full_page_writes=off", "max_connections=100", "shared_buffers=32MB"] {
-        command.args(["-c", setting]);
-    }
-    // A group of its own: Ctrl-C must not end it before it has done its work.
-    command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log).process_group(0);
-    let mut child = command.spawn()?;
-    // Never closed by us: the end of the process is what closes it.
-    std::mem::forget(child.stdin.take());
-    Ok(child)
-}
-
-/// Waits until the server says it is ready; false if it ended instead.
-fn ready(supervisor: &mut Child, data: &Path) -> io::Result<bool> {
-    let deadline = Instant::now() + START_TIMEOUT;
-    while Instant::now() < deadline {
-        if supervisor.try_wait()?.is_some() {
-            return Ok(false);
-        }
-        // What pg_ctl looks at too: the last line of the pid file.
-        let state = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
-        if state.lines().last().is_some_and(|line| line.trim() == "ready") {
-            return Ok(true);
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
-    Ok(false)
 }
 
 /// The newest `initdb` of Debian's folders, or the one in the path.
@@ -280,15 +241,4 @@ fn binaries() -> io::Result<PathBuf> {
     folders
         .find(|folder| folder.join("initdb").is_file() && folder.join("postgres").is_file())
         .ok_or_else(|| io::Error::other("no initdb in /usr/lib/postgresql/*/bin or in PATH"))
-}
-
-fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
-}
-
-/// What went wrong, in the program's own last words.
-fn failed(program: &str, folder: &Path) -> io::Error {
-    let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
-    let last: Vec<_> = log.lines().rev().take(5).collect();
-    io::Error::other(format!("{program} failed: {}", last.into_iter().rev().collect::<Vec<_>>().join(" | ")))
 }

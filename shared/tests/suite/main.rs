@@ -5,3 +5,4 @@
 mod engine;
 mod ops;
 mod store;
+mod testkit;
