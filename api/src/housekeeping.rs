@@ -1,8 +1,8 @@
-//! What has to be done now and then: sessions that nobody can use any more are removed, and publications that a crash
-//! or a busy store cut off are told to the rest of the followers.
+//! What has to be done now and then: sessions and registrations that nobody can use any more are removed, and
+//! publications that a crash or a busy store cut off are told to the rest of the followers.
 
 use crate::{announcements, app::App};
-use shared::store::sessions;
+use shared::store::{StoreError, sessions, verifications};
 use std::time::Duration;
 
 /// How often.
@@ -22,16 +22,21 @@ pub async fn run(app: App) {
             () = tokio::time::sleep(EVERY) => {}
         }
         if let Err(error) = expire(&app).await {
-            tracing::warn!(%error, "failed to remove expired sessions; trying again later");
+            tracing::warn!(%error, "failed to remove expired sessions and registrations; trying again later");
         }
     }
 }
 
-/// Removes every expired session, a batch at a time; returns how many.
-pub async fn expire(app: &App) -> Result<u64, shared::store::StoreError> {
+/// Removes every expired session and registration, a batch at a time; returns how many.
+pub async fn expire(app: &App) -> Result<u64, StoreError> {
     let mut removed = 0;
     while !app.lifecycle.stopping() {
-        let batch = app.store.tx("sessions.expire", async |tx| sessions::expire(tx, BATCH).await).await?;
+        let batch = app
+            .store
+            .tx("housekeeping.expire", async |tx| {
+                Ok(sessions::expire(tx, BATCH).await? + verifications::expire(tx, BATCH).await?)
+            })
+            .await?;
         removed += batch;
         if batch < u64::from(BATCH) {
             break;

@@ -43,6 +43,7 @@ const FILES: &[File] = files! {
     "/demo/notifications.js" "demo/notifications.js" JS;
     "/demo/panels.css" "demo/panels.css" CSS;
     "/demo/people.js" "demo/people.js" JS;
+    "/demo/proof.js" "demo/proof.js" JS;
     "/demo/reel.js" "demo/reel.js" JS;
     "/demo/slate.js" "demo/slate.js" JS;
     "/demo/thread.js" "demo/thread.js" JS;

@@ -2,13 +2,14 @@
 import * as api from "./demo/api.js";
 import { openDesk } from "./demo/desk.js";
 import { openEntrance } from "./demo/entrance.js";
+import { takeToken } from "./demo/proof.js";
 
 let leave = () => {};
 
-/** `notice` says why the visitor is at the entrance, if it was not their wish. */
-function entrance(notice = "") {
+/** `notice` says why the visitor is at the entrance, if it was not their wish; `proof` is the token of a mail. */
+function entrance(notice = "", proof = null) {
   leave();
-  leave = openEntrance({ notice, onSession: desk });
+  leave = openEntrance({ notice, proof, onSession: desk, onProven: () => entrance("Your address is verified. Sign in.") });
 }
 
 function desk({ user, session }) {
@@ -17,6 +18,8 @@ function desk({ user, session }) {
 }
 
 async function start() {
+  const proof = takeToken();
+  if (proof !== null) return entrance("", proof);
   try {
     desk(await api.session());
   } catch (error) {

@@ -44,7 +44,7 @@ pub enum ApiError {
     Unauthorized(&'static str),
     /// 401: the address or the password is wrong; never says which.
     InvalidCredentials,
-    /// 403: the password was right, but the address was never proven.
+    /// 403: this password waits for the address to be proven.
     EmailNotVerified,
     /// 403: the password was right, but this is another portal's door.
     WrongPortal(Portals),

@@ -216,3 +216,28 @@ async fn guessing_is_slowed_down_per_account_and_address_and_nobody_else_is_lock
     assert_eq!(app.login(&app.client(), "creator", "target@example.org").await.status, 200);
     app.stop().await;
 }
+
+#[tokio::test]
+async fn one_address_may_have_so_many_passwords_checked_whatever_the_accounts() {
+    let app = TestApp::with(|config| {
+        config.http.trusted_proxies = 1;
+        config.http.login_rate_per_ip = 3;
+    })
+    .await;
+    let attempt = async |number: u32, ip: &str| {
+        let form = json!({"email": format!("{number}@example.org"), "password": "not the password"});
+        app.client().send(Call::new("POST", "/api/auth/creator/login").json(&form).header("x-forwarded-for", ip)).await
+    };
+    for number in 0..3 {
+        assert_eq!(attempt(number, "192.0.2.1").await.refusal(), "401 INVALID_CREDENTIALS");
+    }
+    let before = app.app().passwords.computed();
+    let limited = attempt(3, "192.0.2.1").await;
+    assert_eq!(limited.refusal(), "429 RATE_LIMIT_EXCEEDED");
+    assert_eq!(limited.header("ratelimit-policy").unwrap(), "\"login-address\";q=3;w=60");
+    assert_eq!(app.app().passwords.computed(), before, "refused before any hash");
+    assert_eq!(attempt(4, "192.0.2.2").await.refusal(), "401 INVALID_CREDENTIALS");
+    app.clock.advance(std::time::Duration::from_secs(20));
+    assert_eq!(attempt(5, "192.0.2.1").await.refusal(), "401 INVALID_CREDENTIALS");
+    app.stop().await;
+}

@@ -35,6 +35,7 @@ const query = (fields) => {
 
 export const demoAccounts = () => get("/api/demo/accounts");
 export const login = (portal, email, password) => post(`/api/auth/${portal}/login`, { email, password });
+export const verifyEmail = (token, password) => post("/api/auth/verify-email", { token, password });
 export const logout = () => post("/api/auth/logout");
 export const session = () => get("/api/auth/session");
 export const switchPortal = (portal) => post("/api/auth/portal", { portal });

@@ -1,9 +1,10 @@
-/** The entrance: one click per demo account (development only), or e-mail, password and portal. */
+/** The entrance: one click per demo account (development only), or e-mail, password and portal; and a mail's link. */
 import * as api from "./api.js";
 import { $, el, label } from "./dom.js";
+import { askForProof } from "./proof.js";
 
 /** Shows the entrance; returns what hides it again. */
-export function openEntrance({ notice, onSession }) {
+export function openEntrance({ notice, proof, onSession, onProven }) {
   const gone = new AbortController();
   const form = $("signin-form");
   const problem = $("signin-problem");
@@ -35,6 +36,7 @@ export function openEntrance({ notice, onSession }) {
     },
     { signal: gone.signal },
   );
+  if (proof !== null) askForProof(proof, { onDone: onProven, signal: gone.signal });
   showDemoAccounts(enter, gone.signal);
 
   return () => {

@@ -3,17 +3,18 @@
  * promises: go offline, be sent messages meanwhile, come back, see them once and in order.
  *
  *   BASE_URL  default http://127.0.0.1:8001 (a development server: it offers the demo accounts)
+ *   MAILS     the server's `$DATA_DIR/mail`; without it, nobody can finish a registration and that test is skipped
  *   SHOTS     a folder for screenshots; none are taken without it
  *   CHROMIUM  default /usr/bin/chromium
  */
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { chromium } from "playwright-core";
 import { cuttableNetwork } from "./network.mjs";
 
 const BASE = process.env.BASE_URL ?? "http://127.0.0.1:8001";
-const SHOTS = process.env.SHOTS;
+const { MAILS, SHOTS } = process.env;
 const RUN = Date.now().toString(36); // makes texts unique: the store remembers earlier runs
 const DEADLINE = 15_000;
 
@@ -242,6 +243,44 @@ test("signing out returns to the entrance and ends the session everywhere", asyn
   await creator.locator("#signin:not([hidden])").waitFor();
   assert.equal(await creator.evaluate(async () => (await fetch("/api/auth/session")).status), 401);
   await shoot(creator, "narrow-entrance-dark");
+});
+
+test("a mail's link asks for the password, keeps its token out of the address and says when it is worth nothing", async () => {
+  const page = await (await browser.newContext()).newPage(); // a refused token is an error in the console
+  page.setDefaultTimeout(DEADLINE);
+  await page.goto(`${BASE}/api/auth/verify-email?token=made-up`);
+  await page.locator("#proof-form:not([hidden])").waitFor();
+  assert.equal(await page.evaluate(() => location.href), `${BASE}/`);
+  await page.getByLabel("The password you chose").fill("whatever it was");
+  await page.getByRole("button", { name: "Verify my address" }).click();
+  await page.locator("#proof-problem", { hasText: "not valid any more" }).waitFor();
+  await shoot(page, "proof-light");
+  await page.context().close();
+});
+
+test("a registration is finished with the mail's link and the password, and then signs in", { skip: !MAILS }, async () => {
+  const email = `${RUN}@e2e.pitchey.test`;
+  const password = `${RUN} and then some more`;
+  await rest(investor, "POST", "/api/auth/register", { email, password, name: "Reel Person", portal: "investor" });
+  const links = () =>
+    (existsSync(MAILS) ? readdirSync(MAILS) : [])
+      .map((name) => readFileSync(`${MAILS}/${name}`, "utf8"))
+      .filter((mail) => mail.includes(`To: ${email}`))
+      .flatMap((mail) => mail.match(/\S+verify-email\?token=\S+/) ?? []);
+  const [link] = await until("the mail", async () => links().length === 1 && links());
+  await fetch(link, { redirect: "manual" }); // a scanner looks first, and changes nothing
+  const page = await (await browser.newContext()).newPage();
+  page.setDefaultTimeout(DEADLINE);
+  await page.goto(link);
+  await page.getByLabel("The password you chose").fill(password);
+  await page.getByRole("button", { name: "Verify my address" }).click();
+  await page.locator("#signin-notice", { hasText: "Your address is verified" }).waitFor();
+  await page.getByLabel("E-mail").fill(email);
+  await page.getByLabel("Password", { exact: true }).fill(password);
+  await page.getByLabel("Investor").check();
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.locator('#slate[data-state="ready"]').waitFor();
+  await page.context().close();
 });
 
 test("nothing was logged as an error, by scripts or by the content security policy", () => {

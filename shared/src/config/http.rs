@@ -32,6 +32,8 @@ pub struct HttpConfig {
     pub rate_per_ip: u32,
     /// `RATE_PER_USER`: requests a minute of one user.
     pub rate_per_user: u32,
+    /// `LOGIN_RATE_PER_IP`: passwords a minute that one address (IPv6: one /64) may have checked, whatever the accounts.
+    pub login_rate_per_ip: u32,
     /// `DRAIN_TIMEOUT`: longest wait for open requests and sockets when the process stops.
     pub drain_timeout: Duration,
 }
@@ -50,6 +52,7 @@ impl Default for HttpConfig {
             request_timeout: Duration::from_secs(10),
             rate_per_ip: 300,
             rate_per_user: 100,
+            login_rate_per_ip: 30,
             drain_timeout: Duration::from_secs(30),
         }
     }

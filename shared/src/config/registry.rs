@@ -230,6 +230,12 @@ fn http() -> Vec<Setting> {
             "requests a minute",
             "of one user",
         ),
+        setting::<Count<u32, 1, MANY>>(
+            "login_rate_per_ip",
+            |c| &mut c.http.login_rate_per_ip,
+            "attempts a minute",
+            "logins from one address (IPv6: one /64), whatever the accounts",
+        ),
     ]
 }
 

@@ -41,6 +41,7 @@ both! {
     8 "0008_operations";
     9 "0009_browse";
     10 "0010_announcements";
+    11 "0011_registrations";
 }
 
 /// Applies what is missing, each file in its own transaction. Refuses a database that is newer, or whose applied

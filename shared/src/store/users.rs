@@ -85,6 +85,34 @@ pub async fn insert(tx: &mut Tx, new: NewUser<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Makes the account whose address was just proven. An unverified one that has the address becomes this one: whatever
+/// it was called and whatever opened it, nobody ever proved that it was theirs. A verified one is a unique violation:
+/// [`EMAIL_TAKEN`].
+pub async fn establish(tx: &mut Tx, new: NewUser<'_>) -> Result<(), StoreError> {
+    let now = tx.now();
+    let found: Option<UserId> = with_conn!(tx, |c| {
+        sqlx::query_scalar(
+            "update users set username = $2, name = $3, user_type = $4, password_hash = $5,
+                 email_verified_at = $6, updated_at = $6
+             where lower(email) = $1 and email_verified_at is null returning id",
+        )
+        .bind(new.email.to_lowercase())
+        .bind(new.username)
+        .bind(new.name)
+        .bind(new.user_type)
+        .bind(new.password_hash)
+        .bind(now)
+        .fetch_optional(c)
+        .await
+    })?;
+    let Some(id) = found else { return insert(tx, new).await };
+    execute!(tx, sqlx::query("delete from user_portals where user_id = $1").bind(id))?;
+    for portal in new.portals.iter() {
+        grant_portal(tx, id, portal).await?;
+    }
+    Ok(())
+}
+
 /// Lets the account enter a portal. Running it again changes nothing.
 pub async fn grant_portal(tx: &mut Tx, id: UserId, portal: Portal) -> Result<(), StoreError> {
     let now = tx.now();

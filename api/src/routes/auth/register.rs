@@ -1,34 +1,31 @@
-//! `POST /api/auth/register`: makes an account that can sign in once its address is proven.
+//! `POST /api/auth/register`: lets an account wait that can sign in once its address is proven.
 //!
 //! Nobody can find out here whether an address has an account: status, body and work are the same, and what really
-//! happened is told by mail. That is also why the handle is made here and not chosen: "this name is taken" would tell
-//! whether an earlier attempt had made an account.
+//! happened is told by mail. A registration is one row of its own, also for an address that has an account, and makes
+//! nothing else: whoever registered first has no hold on the address, its handle or its password. A mail to an address
+//! that nobody has proven says nothing that a stranger chose, not even a name.
 
-use super::{MAIL, REGISTER};
+use super::{REGISTER, REGISTER_MAIL, REGISTER_MAIL_CAP};
 use crate::{
     app::App,
-    http::{ApiError, Ctx, Outcome, Problems, Reply},
+    http::{ApiError, Ctx, Outcome, Problems, Reply, rate_limit},
     services::{Mail, policy},
 };
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 use shared::{
-    id::UserId,
-    model::{Portal, Portals},
+    model::Portal,
     secret::Token,
     store::{
-        StoreError,
-        users::{self, EMAIL_TAKEN, NewUser, USERNAME_TAKEN},
-        verifications,
+        StoreError, users,
+        verifications::{self, Registration},
     },
 };
 use std::time::Duration;
 
 /// How long the link works.
 pub(super) const LINK_TTL: Duration = Duration::from_hours(24);
-/// Handles that are tried before giving up; two in a row are taken once in a billion times.
-const HANDLES: u32 = 3;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -46,16 +43,34 @@ pub async fn create(ctx: Ctx) -> Outcome {
     form.name = form.name.trim().to_owned();
     check(&form)?;
     ctx.limit(REGISTER, &ctx.ip_bucket()).await?;
-    let hash = ctx.app.passwords.hash(std::mem::take(&mut form.password)).await?;
-    let mail = match insert(&ctx.app, &form, &hash).await? {
-        Some(token) => Mail::verification(&ctx.app.config.http.base_url(), &form.email, &form.name, token.expose()),
-        None => Mail::already_registered(&ctx.app.config.http.base_url(), &form.email, &form.name),
-    };
-    if ctx.limit(MAIL, &form.email).await.is_ok() {
+    let client = format!("{}:{}", form.email, ctx.ip_bucket());
+    ctx.limit(REGISTER_MAIL, &client).await?;
+    let password_hash = ctx.app.passwords.hash(form.password).await?;
+    let new = Registration { email: form.email, password_hash, name: form.name, user_type: form.portal };
+    // Said to nobody: who waits here may not be the one who filled the mailbox.
+    if rate_limit::take(&ctx.app.engine.limits, REGISTER_MAIL_CAP, &new.email).await.is_ok() {
+        let mail = wait(&ctx.app, &new).await?;
         post(&ctx.app, mail);
     }
     let message = "If this address is new here, a mail with a link is on its way to it";
     Ok(Reply::with_status(StatusCode::ACCEPTED, &json!({ "message": message })))
+}
+
+/// Lets the registration wait, and says what its address is to be told. The same statements whatever is there already.
+async fn wait(app: &App, new: &Registration) -> Result<Mail, StoreError> {
+    let token = Token::generate();
+    let owner = app
+        .store
+        .tx("verifications.register", async |tx| {
+            verifications::register(tx, new, token.hash(), LINK_TTL).await?;
+            users::by_email(tx, &new.email).await
+        })
+        .await?;
+    let base = app.config.http.base_url();
+    Ok(match owner.filter(|owner| owner.email_verified) {
+        Some(owner) => Mail::already_registered(&base, &owner.email, &owner.name),
+        None => Mail::verification(&base, &new.email, token.expose()),
+    })
 }
 
 fn check(form: &Form) -> Result<(), ApiError> {
@@ -86,45 +101,6 @@ pub(super) fn is_address(text: &str) -> bool {
     plain && parts.is_some_and(|(_, host)| domain(host))
 }
 
-/// The new account's verification token; `None` if the address has an account already.
-async fn insert(app: &App, form: &Form, password_hash: &str) -> Result<Option<Token>, ApiError> {
-    for _ in 0..HANDLES {
-        let (id, token, username) = (UserId::new(), Token::generate(), handle(&form.name));
-        let new = NewUser {
-            id,
-            email: &form.email,
-            username: &username,
-            name: &form.name,
-            user_type: form.portal,
-            portals: Portals::of([form.portal]),
-            password_hash,
-            email_verified: false,
-        };
-        let made = app
-            .store
-            .tx("users.register", async |tx| {
-                users::insert(tx, new).await?;
-                verifications::insert(tx, id, &form.email, token.hash(), LINK_TTL).await
-            })
-            .await;
-        match made {
-            Ok(()) => return Ok(Some(token)),
-            Err(error) if error.is_unique(EMAIL_TAKEN) => return Ok(None),
-            Err(error) if error.is_unique(USERNAME_TAKEN) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(ApiError::unavailable(StoreError::Conflict))
-}
-
-/// A handle nobody has yet, most likely: the name's letters and something random.
-fn handle(name: &str) -> String {
-    let letters: String = name.chars().filter(char::is_ascii_alphanumeric).take(20).collect();
-    let random: String = Token::generate().expose().chars().filter(char::is_ascii_alphanumeric).take(6).collect();
-    let letters = if letters.is_empty() { "user".to_owned() } else { letters };
-    format!("{letters}-{random}").to_lowercase()
-}
-
 /// Sends a mail behind the answer's back: its time tells nothing, and a client that leaves cannot stop it.
 pub(super) fn post(app: &App, mail: Mail) {
     let (mailer, now) = (app.mailer.clone(), app.clock.now());
@@ -149,12 +125,5 @@ mod tests {
         {
             assert!(!is_address(wrong), "{wrong}");
         }
-    }
-
-    #[test]
-    fn handles_are_made_of_the_name_and_differ() {
-        let (one, two) = (handle("Ada Lovelace"), handle("Ada Lovelace"));
-        assert!(one.starts_with("adalovelace-") && one != two, "{one} {two}");
-        assert!(handle("李安").starts_with("user-"));
     }
 }

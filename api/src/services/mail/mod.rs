@@ -1,8 +1,9 @@
 //! Mail leaves the process here. In this release every mail becomes a file in `$DATA_DIR/mail/`, which is how a
 //! developer reads it; providers come behind the same call.
 //!
-//! Texts are plain and short; the one thing in them that came from a user is their own name. Mail is sent after the
-//! commit that asks for it, in a task of its own, so that an answer never tells by its timing whether a mail went out.
+//! Texts are plain and short; the one thing in them that came from a user is the name of an account, and only in mails
+//! to that account. Mail is sent after the commit that asks for it, in a task of its own, so that an answer never tells
+//! by its timing whether a mail went out.
 
 mod verification;
 
@@ -77,13 +78,13 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let mailer = Mailer::files(&DataDir(folder.path().into()));
-        let mail = Mail::verification("http://h", "a@example.org", "Ada\nBcc: all@example.org", "t0");
+        let mail = Mail::verification("http://h", "a@example.org\nBcc: all@example.org", "t0");
         mailer.send(&mail, Timestamp::from_micros(5_000)).await.unwrap();
         let entry = std::fs::read_dir(folder.path().join("mail")).unwrap().next().unwrap().unwrap();
         assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         let text = std::fs::read_to_string(entry.path()).unwrap();
         let (head, body) = text.split_once("\n\n").unwrap();
-        assert!(head.contains("To: a@example.org\n") && !head.contains("Bcc"), "{head}");
+        assert!(head.contains("To: a@example.org Bcc: all@example.org\n"), "no header of their own: {head}");
         assert!(body.contains("http://h/api/auth/verify-email?token=t0"), "{body}");
     }
 }

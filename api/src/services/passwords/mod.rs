@@ -9,7 +9,10 @@ pub mod policy;
 use crate::http::ApiError;
 use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher as _, PasswordVerifier as _, Version};
 use std::{
-    sync::{Arc, LazyLock},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
@@ -51,7 +54,13 @@ struct HashError(String);
 
 /// Hashes and checks. A cheap clone: every clone shares the permits.
 #[derive(Clone, Debug)]
-pub struct Passwords(Arc<Semaphore>);
+pub struct Passwords(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    permits: Arc<Semaphore>,
+    computed: AtomicU64,
+}
 
 impl Default for Passwords {
     fn default() -> Self {
@@ -63,7 +72,12 @@ impl Passwords {
     /// One permit per core: each hash keeps a core busy and takes 19 MiB.
     pub fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self(Arc::new(Semaphore::new(cores)))
+        Self(Arc::new(Shared { permits: Arc::new(Semaphore::new(cores)), computed: AtomicU64::new(0) }))
+    }
+
+    /// How many passwords were hashed or checked so far: what shows that two refusals cost the same.
+    pub fn computed(&self) -> u64 {
+        self.0.computed.load(Ordering::Relaxed)
     }
 
     /// The hash of a new password.
@@ -84,10 +98,11 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> Result<T, HashError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let permit = match timeout(LONGEST_WAIT, self.0.clone().acquire_owned()).await {
+        let permit = match timeout(LONGEST_WAIT, self.0.permits.clone().acquire_owned()).await {
             Ok(permit) => permit.expect("the semaphore is never closed"),
             Err(waited) => return Err(ApiError::unavailable(waited)),
         };
+        self.0.computed.fetch_add(1, Ordering::Relaxed);
         let task = spawn_blocking(move || {
             let outcome = work();
             // Held until the core is free again, also when the request is gone.

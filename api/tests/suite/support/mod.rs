@@ -155,25 +155,28 @@ impl TestApp {
 
     /// The mails that were sent, oldest first, once there are `count` of them.
     pub(crate) async fn mails(&self, count: usize) -> Vec<String> {
-        let folder = self.app().config.data_dir.0.join("mail");
-        let read = || -> Vec<String> {
-            let Ok(entries) = folder.read_dir() else { return Vec::new() };
-            let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-            paths.sort();
-            paths
-                .iter()
-                .map(|path| std::fs::read_to_string(path).unwrap())
-                .filter(|mail| mail.contains("\n\n"))
-                .collect()
-        };
-        eventually(|| Some(read()).filter(|mails| mails.len() >= count)).await
+        eventually(|| Some(self.read_mails()).filter(|mails| mails.len() >= count)).await
+    }
+
+    fn read_mails(&self) -> Vec<String> {
+        let Ok(entries) = self.app().config.data_dir.0.join("mail").read_dir() else { return Vec::new() };
+        let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths.iter().map(|path| std::fs::read_to_string(path).unwrap()).filter(|mail| mail.contains("\n\n")).collect()
     }
 
     /// Ends it softly; whatever does not end by itself is a failure.
     pub(crate) async fn stop(self) {
+        self.stop_and_read_mails().await;
+    }
+
+    /// [`TestApp::stop`], and every mail that was ever sent: nothing sends one any more.
+    pub(crate) async fn stop_and_read_mails(self) -> Vec<String> {
         self.lifecycle.shutdown(Duration::from_secs(10)).await;
         assert!(!self.lifecycle.hard().is_cancelled(), "tasks were left that do not end on the soft token");
+        let mails = self.read_mails();
         self.platform.close().await;
+        mails
     }
 }
 

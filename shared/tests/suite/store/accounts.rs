@@ -8,7 +8,8 @@ use shared::{
     secret::{Token, TokenHash},
     store::{
         sessions::{self, NewSession, Rotation},
-        verifications,
+        testing::execute,
+        verifications::{self, Proof, Registration},
     },
 };
 
@@ -57,7 +58,12 @@ on_both! {
     nobody_switches_to_a_portal_they_may_not_enter,
     a_session_is_refreshed_once_however_many_ask,
     sessions_are_revoked_one_by_one_or_all_but_this,
-    a_proof_works_once_and_only_the_newest_and_not_too_late,
+    a_token_brings_its_own_registration_once_and_not_too_late,
+    a_proven_address_voids_every_other_token_but_not_what_a_login_says,
+    a_token_is_contested_when_another_password_waits_for_the_address,
+    an_unverified_account_becomes_the_registration_that_proves_its_address,
+    an_unverified_account_can_be_proven_as_it_is,
+    an_address_keeps_a_bounded_number_of_registrations_and_old_ones_are_removed,
     an_address_is_proven_once,
     times_come_back_as_they_were_and_sort_as_they_are,
 }
@@ -202,30 +208,141 @@ async fn sessions_are_revoked_one_by_one_or_all_but_this(kit: &TestStore) {
     assert_eq!(all.expect("it is tried").len(), 1);
 }
 
-async fn a_proof_works_once_and_only_the_newest_and_not_too_late(kit: &TestStore) {
-    let (ada, tokens) = (user(kit, "ada").await, [token(), token(), token()]);
-    let hour = Duration::from_hours(1);
-    let mail = async |token| {
-        let insert = async |tx: &mut Tx| verifications::insert(tx, ada, "ADA@example.test", token, hour).await;
-        kit.store.tx("verifications.insert", insert).await.expect("a mail is sent");
+fn registration(name: &str) -> Registration {
+    Registration {
+        email: "ada@example.test".into(),
+        password_hash: format!("the hash of {name}'s own password"),
+        name: name.into(),
+        user_type: Portal::Investor,
+    }
+}
+
+const LINK: Duration = Duration::from_hours(1);
+
+/// A registration by `name` waits; its token.
+async fn registered(kit: &TestStore, name: &str) -> TokenHash {
+    kit.clock.advance(Duration::from_secs(1));
+    let (new, token) = (registration(name), token());
+    let register = async |tx: &mut Tx| verifications::register(tx, &new, token, LINK).await;
+    kit.store.tx("verifications.register", register).await.expect("it waits");
+    token
+}
+
+async fn redeem(kit: &TestStore, token: TokenHash) -> Option<Proof> {
+    let redeem = async |tx: &mut Tx| verifications::redeem(tx, token).await;
+    kit.store.tx("verifications.redeem", redeem).await.expect("it is tried")
+}
+
+async fn waiting(kit: &TestStore, token: TokenHash) -> Option<bool> {
+    let waiting = kit.store.read("verifications.waiting", async |c| verifications::waiting(c, token).await).await;
+    waiting.expect("it is looked up").map(|waiting| waiting.contested)
+}
+
+async fn newest(kit: &TestStore) -> Option<String> {
+    let newest = kit.store.read("test.newest", async |c| verifications::newest(c, "ada@example.test").await).await;
+    newest.expect("it is looked up").map(|registration| registration.name)
+}
+
+/// Makes the account of a registration.
+async fn establish(kit: &TestStore, new: &Registration, username: &str) -> Result<(), StoreError> {
+    let new = users::NewUser {
+        id: UserId::new(),
+        email: &new.email,
+        username,
+        name: &new.name,
+        user_type: new.user_type,
+        portals: Portals::of([new.user_type]),
+        password_hash: &new.password_hash,
+        email_verified: true,
     };
-    let redeem = async |token| {
-        kit.store
-            .tx("verifications.redeem", async |tx| verifications::redeem(tx, token).await)
-            .await
-            .expect("it is tried")
+    kit.store.tx("users.establish", async |tx| users::establish(tx, new).await).await
+}
+
+async fn a_token_brings_its_own_registration_once_and_not_too_late(kit: &TestStore) {
+    let (one, two) = (registered(kit, "One").await, registered(kit, "Two").await);
+    assert_eq!(redeem(kit, token()).await, None, "nobody was given that one");
+    assert_eq!(redeem(kit, one).await, Some(Proof::Registration(registration("One"))));
+    assert_eq!((redeem(kit, one).await, waiting(kit, one).await), (None, None), "it was used");
+    assert_eq!(newest(kit).await.as_deref(), Some("Two"), "the other one still waits");
+    kit.clock.advance(LINK);
+    assert_eq!((redeem(kit, two).await, waiting(kit, two).await), (None, None), "it has expired");
+    assert_eq!(newest(kit).await.as_deref(), Some("Two"), "another mail can still be sent for it");
+    kit.clock.advance(verifications::KEPT);
+    assert_eq!(newest(kit).await, None, "it is forgotten");
+}
+
+async fn a_proven_address_voids_every_other_token_but_not_what_a_login_says(kit: &TestStore) {
+    let (one, two) = (registered(kit, "One").await, registered(kit, "Two").await);
+    let Some(Proof::Registration(proven)) = redeem(kit, two).await else { panic!("it is proven") };
+    establish(kit, &proven, "two").await.expect("the account is made");
+    assert_eq!((redeem(kit, one).await, waiting(kit, one).await), (None, None));
+    assert_eq!(newest(kit).await, None, "the older one does not come to light again");
+    let late = registered(kit, "Late").await;
+    assert_eq!((redeem(kit, late).await, waiting(kit, late).await), (None, None), "the address has its account");
+    assert_eq!(newest(kit).await.as_deref(), Some("Late"));
+}
+
+async fn a_token_is_contested_when_another_password_waits_for_the_address(kit: &TestStore) {
+    let one = registered(kit, "One").await;
+    assert_eq!(waiting(kit, one).await, Some(false));
+    let again = registered(kit, "One").await;
+    assert_eq!(waiting(kit, one).await, Some(false), "a second mail of the same registration is no rival");
+    kit.clock.advance(LINK);
+    let two = registered(kit, "Two").await;
+    assert_eq!(waiting(kit, two).await, Some(true), "also when the other's link has ended");
+    assert_eq!(waiting(kit, again).await, None);
+}
+
+async fn an_unverified_account_becomes_the_registration_that_proves_its_address(kit: &TestStore) {
+    establish(kit, &registration("Other"), "other").await.expect("it is made");
+    let unverify = "update users set email_verified_at = null";
+    kit.store.tx("test.unverify", async |tx| execute(tx, unverify).await).await.expect("it is done");
+    let old = kit.store.read("users.by_email", async |c| users::by_email(c, "ada@example.test").await).await;
+    let old = old.expect("it is looked up").expect("it is there");
+    grant(kit, old.id, Portal::Production).await;
+    establish(kit, &registration("Ada"), "ada").await.expect("it is taken over");
+    let found = kit.store.read("users.credentials", async |c| users::credentials(c, "ada@example.test").await).await;
+    let found = found.expect("it is looked up").expect("it is there");
+    assert_eq!((found.user.id, found.user.name.as_str(), found.user.username.as_str()), (old.id, "Ada", "ada"));
+    assert_eq!(found.password_hash, registration("Ada").password_hash);
+    assert_eq!((found.user.portals, found.user.email_verified), (Portals::of([Portal::Investor]), true));
+    let taken = establish(kit, &registration("Eve"), "eve").await;
+    assert!(matches!(&taken, Err(error) if error.is_unique(users::EMAIL_TAKEN)), "{taken:?}");
+}
+
+async fn an_unverified_account_can_be_proven_as_it_is(kit: &TestStore) {
+    let (ada, proof) = (user(kit, "ada").await, token());
+    let ask = async |token| {
+        let ask = async |tx: &mut Tx| verifications::ask_again(tx, ada, "ada@example.test", token, LINK).await;
+        kit.store.tx("verifications.ask_again", ask).await.expect("a mail is sent");
     };
-    mail(tokens[0]).await;
-    kit.clock.advance(Duration::from_mins(1));
-    mail(tokens[1]).await;
-    let newest = kit.store.read("verifications.newest", async |c| verifications::newest(c, ada).await).await;
-    assert_eq!(newest.expect("it is read"), Some(kit.clock.now()));
-    assert_eq!(redeem(tokens[0]).await, None, "an older mail no longer works");
-    assert_eq!(redeem(tokens[1]).await, Some(ada));
-    assert_eq!(redeem(tokens[1]).await, None, "it was used");
-    mail(tokens[2]).await;
-    kit.clock.advance(hour);
-    assert_eq!(redeem(tokens[2]).await, None, "it has expired");
+    ask(proof).await;
+    assert_eq!(redeem(kit, proof).await, None, "this one is verified already");
+    let unverify = "update users set email_verified_at = null";
+    kit.store.tx("test.unverify", async |tx| execute(tx, unverify).await).await.expect("it is done");
+    assert_eq!((waiting(kit, proof).await, newest(kit).await), (Some(false), None));
+    let rival = registered(kit, "Eve").await;
+    assert_eq!((waiting(kit, proof).await, waiting(kit, rival).await), (Some(true), Some(true)));
+    assert_eq!(redeem(kit, proof).await, Some(Proof::Account(ada)));
+}
+
+async fn an_address_keeps_a_bounded_number_of_registrations_and_old_ones_are_removed(kit: &TestStore) {
+    let first = registered(kit, "First").await;
+    for _ in 0..79 {
+        registered(kit, "Next").await;
+    }
+    assert!(waiting(kit, first).await.is_some());
+    registered(kit, "Last").await;
+    assert_eq!(waiting(kit, first).await, None, "the oldest made room");
+    let expire = async || {
+        let expire = async |tx: &mut Tx| verifications::expire(tx, 50).await;
+        kit.store.tx("verifications.expire", expire).await.expect("it is done")
+    };
+    kit.clock.advance(verifications::KEPT + Duration::from_mins(59) + Duration::from_secs(55));
+    assert!(expire().await >= 50, "most are old enough");
+    assert_eq!(newest(kit).await.as_deref(), Some("Last"), "the newest are not");
+    kit.clock.advance(Duration::from_secs(5));
+    assert_eq!((expire().await, expire().await), (30, 0));
 }
 
 async fn an_address_is_proven_once(kit: &TestStore) {
