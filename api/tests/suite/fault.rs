@@ -122,22 +122,3 @@ async fn a_client_that_hangs_up_in_the_middle_of_a_change_cannot_cut_it_in_half(
     eventually(|| idle().then_some(())).await;
     app.stop().await;
 }
-
-#[tokio::test]
-async fn the_same_flows_work_on_postgres() {
-    let Some(app) = TestApp::postgres().await else { return };
-    app.account("pg@example.org", &Portal::ALL).await;
-    let client = app.client();
-    let id = app.login(&client, "creator", "PG@example.org").await.data()["session"]["id"].clone();
-    client.post("/api/auth/portal", &json!({"portal": "production"})).await.data();
-    let session = client.get("/api/auth/session").await.data()["session"].clone();
-    assert_eq!((&session["id"], &session["portal"]), (&id, &json!("production")));
-    let form =
-        json!({"email": "new@example.org", "password": "a perfectly fine password", "name": "N", "portal": "investor"});
-    assert_eq!(app.client().post("/api/auth/register", &form).await.status, 202);
-    app.mails(1).await;
-    assert_eq!(app.client().get("/api/health/db").await.data()["database"], "postgres");
-    client.post("/api/auth/logout", &json!({})).await.data();
-    assert_eq!(client.get("/api/auth/session").await.status, 401);
-    app.stop().await;
-}

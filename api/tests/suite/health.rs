@@ -59,11 +59,12 @@ async fn live_depends_on_nothing_and_ready_ends_with_the_drain() {
 async fn scripts_see_latency_and_pools() {
     let app = TestApp::start().await;
     let db = app.client().get("/api/health/db").await.data();
-    assert_eq!((&db["status"], &db["database"]), (&"healthy".into(), &"sqlite".into()));
-    assert!(
-        db["latencyMs"].as_f64().is_some()
-            && db["pools"][0]["max_size"].as_u64().or(db["pools"][0]["maxSize"].as_u64()).is_some()
-    );
+    assert_eq!((&db["status"], &db["database"]), (&"healthy".into(), &app.app().store.database().into()));
+    assert!(db["latencyMs"].as_f64().is_some(), "{db}");
+    let pool = &db["pools"][0];
+    let utilisation = pool["inUse"].as_f64().unwrap() / pool["maxSize"].as_f64().unwrap();
+    assert_eq!((pool["utilisation"].as_f64(), &pool["waiting"]), (Some(utilisation), &0.into()), "{pool}");
+    assert!(pool["gets"].as_u64().unwrap() >= 1 && pool.get("lastError").is_none(), "nothing a stranger could use");
     let cache = app.client().get("/api/health/cache").await.data();
     assert_eq!((&cache["status"], &cache["engine"]), (&"healthy".into(), &"memory".into()));
     app.stop().await;

@@ -15,5 +15,6 @@ mod notifications;
 mod pitches;
 mod process;
 mod session;
+mod stores;
 mod support;
 mod wire;

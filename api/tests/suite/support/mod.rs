@@ -1,8 +1,11 @@
 //! A whole platform in this process, on a free port, with a clock that the test moves.
 
 mod client;
+pub(crate) mod ground;
 
 pub(crate) use client::{Answer, Call, Client, PATIENCE, read_to_end};
+
+use ground::Ground;
 
 use api::{app::App, router::Table, routes, startup::Platform};
 use serde_json::json;
@@ -17,7 +20,6 @@ use shared::{
         sessions::{self, NewSession},
         users::{self, NewUser},
     },
-    testkit::TestStore,
 };
 use std::{net::SocketAddr, sync::LazyLock, time::Duration};
 use tempfile::TempDir;
@@ -35,11 +37,11 @@ pub(crate) struct TestApp {
     pub(crate) clock: Clock,
     lifecycle: Lifecycle,
     _folder: TempDir,
-    _database: Option<TestStore>,
+    _ground: Ground,
 }
 
 impl TestApp {
-    /// On SQLite, as in production but without https, and with limits that do not get in a test's way.
+    /// On SQLite (see [`ground`]), as in production but without https, and with limits that do not get in a test's way.
     pub(crate) async fn start() -> Self {
         Self::with(|_| {}).await
     }
@@ -51,22 +53,21 @@ impl TestApp {
 
     /// The same with routes nobody should have.
     pub(crate) async fn with_routes(change: impl FnOnce(&mut Config), table: Table) -> Self {
-        Self::open(change, table, None).await
+        Self::open(change, table, Ground::chosen().await).await
     }
 
     /// On PostgreSQL; `None` (said loudly) if the machine has none.
     pub(crate) async fn postgres() -> Option<Self> {
-        let database = TestStore::postgres().await?;
-        let url = database.config.url.clone();
-        Some(Self::open(|config| config.database.url = url, routes::table(), Some(database)).await)
+        Some(Self::open(|_| {}, routes::table(), Ground::postgres().await?).await)
     }
 
-    async fn open(change: impl FnOnce(&mut Config), table: Table, database: Option<TestStore>) -> Self {
+    async fn open(change: impl FnOnce(&mut Config), table: Table, ground: Ground) -> Self {
         listen_to_the_log();
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut config = Config {
             environment: Environment::Production,
             data_dir: DataDir(folder.path().join("data")),
+            database: ground.config.clone(),
             ..Config::default()
         };
         config.http.port = 0;
@@ -79,7 +80,7 @@ impl TestApp {
         let clock = Clock::manual(Timestamp::from_micros(1_767_225_600_000_000));
         let lifecycle = Lifecycle::new();
         let platform = Platform::start_with(config, clock.clone(), lifecycle.clone(), table).await.expect("it starts");
-        Self { platform, clock, lifecycle, _folder: folder, _database: database }
+        Self { platform, clock, lifecycle, _folder: folder, _ground: ground }
     }
 
     pub(crate) fn app(&self) -> &App {
