@@ -5,7 +5,7 @@ use api::{banner, demo, startup};
 use shared::{
     clock::Clock,
     config::{self, Config, Source, document},
-    lifecycle::Lifecycle,
+    lifecycle::{Lifecycle, Signals},
     telemetry,
 };
 use std::{path::PathBuf, process::ExitCode};
@@ -69,8 +69,9 @@ async fn run() -> anyhow::Result<ExitCode> {
 
 async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let platform = startup::Platform::start(config, Clock::System, Lifecycle::new()).await?;
+    let signals = Signals::catch()?;
     println!("{}", banner::text(&platform.app));
-    Ok(platform.run().await?)
+    Ok(platform.run(signals).await)
 }
 
 async fn migrate(config: &Config) -> anyhow::Result<()> {

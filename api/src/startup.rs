@@ -14,9 +14,9 @@ use crate::{
 use shared::{
     admin::{Admin, AdminSources},
     clock::Clock,
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, Place},
     engine::{Engine, EngineError},
-    lifecycle::Lifecycle,
+    lifecycle::{Lifecycle, Signals},
     metrics::Metrics,
     relay::Relay,
     store::{
@@ -110,7 +110,9 @@ impl Platform {
             tracing::warn!("no mail provider yet: verification mails are files in DATA_DIR/mail and reach nobody");
         }
         let admin = open_admin(&app).await?;
-        embedded::start(&app).await?;
+        if app.config.gateway.place == Place::Hosted {
+            embedded::start(&app).await?;
+        }
         let (tracker, drain) = (lifecycle.tracker(), app.config.http.drain_timeout);
         let relay = Relay::new(app.store.clone(), app.engine.clone(), app.metrics.clone());
         tracker.spawn(relay.run(lifecycle.clone()));
@@ -121,10 +123,11 @@ impl Platform {
     }
 
     /// Serves until a signal; drains; says how it went.
-    pub async fn run(self) -> std::io::Result<ExitCode> {
-        let code = self.app.lifecycle.run(self.app.config.http.drain_timeout).await?;
+    pub async fn run(self, signals: Signals) -> ExitCode {
+        let http = &self.app.config.http;
+        let code = self.app.lifecycle.run(signals, http.drain_delay, http.drain_timeout).await;
         self.close().await;
-        Ok(code)
+        code
     }
 
     /// Gives the lease back and closes the operators' side. The lifecycle has ended before.

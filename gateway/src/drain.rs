@@ -2,10 +2,7 @@
 
 use crate::node::Node;
 use shared::protocol::CloseReason;
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::sync::{Arc, atomic::Ordering};
 
 /// How many batches the drain window is cut into.
 const BATCHES: u32 = 20;
@@ -42,6 +39,3 @@ pub(crate) fn random_below(bound: u64) -> u64 {
     getrandom::fill(&mut bytes).expect("the operating system has randomness");
     u64::from_le_bytes(bytes) % bound.max(1)
 }
-
-/// How long a drain takes at most before the process stops hard; the protocol's 30 s.
-pub const DRAIN_DEADLINE: Duration = Duration::from_secs(30);

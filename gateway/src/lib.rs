@@ -40,8 +40,6 @@ mod slots;
 mod standing;
 mod topic;
 
-pub use drain::DRAIN_DEADLINE;
-
 use bytes::Bytes;
 use connection::{Connection, Start, Stream, outbox::Outbox};
 use http::{Request, Response};
@@ -51,6 +49,7 @@ use node::Node;
 use shared::{
     config::{GatewayConfig, HttpConfig},
     engine::EngineError,
+    forwarded,
     lifecycle::Lifecycle,
     metrics::Metrics,
     ops::Ops,
@@ -131,6 +130,12 @@ impl Gateway {
         }
         node.lifecycle.tracker().spawn(adopt(Arc::clone(node), outbox, open, upgrade, greeting));
         Ok(response)
+    }
+
+    /// Whose address a request on the gateway's own listener comes from, when our own proxies stand in between.
+    fn client_address<B>(&self, peer: IpAddr, request: &Request<B>) -> IpAddr {
+        let lists = request.headers().get_all(forwarded::HEADER).into_iter().filter_map(|value| value.to_str().ok());
+        forwarded::client_address(peer, lists, self.0.http.trusted_proxies)
     }
 
     /// How many sockets are open.

@@ -71,9 +71,12 @@ async fn handshake(gateway: Gateway, stream: TcpStream, peer: SocketAddr) {
 async fn answer(gateway: &Gateway, request: Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
     let readable = matches!(*request.method(), Method::GET | Method::HEAD);
     match request.uri().path() {
-        "/ws" | "/ws/echo" => gateway.upgrade(request, peer.ip()).await,
+        "/ws" | "/ws/echo" => {
+            let address = gateway.client_address(peer.ip(), &request);
+            gateway.upgrade(request, address).await
+        }
         "/health/live" if readable => plain(StatusCode::OK, "live\n"),
-        "/health/ready" if readable && gateway.node().lifecycle.stopping() => {
+        "/health/ready" if readable && gateway.node().lifecycle.leaving() => {
             plain(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
         }
         "/health/ready" if readable => plain(StatusCode::OK, "ready\n"),

@@ -1,6 +1,7 @@
 //! `pitchey-gateway`: the gateway as a process of its own, next to any number of others.
 //!
-//! Needs an engine the processes share: without `REDIS_URL` the api hosts the gateway itself, and this says so.
+//! Needs an engine the processes share: without `REDIS_URL` the api hosts the gateway itself, and this says so. It
+//! never migrates: it waits for the schema that an api or `pitchey-api migrate` brings.
 
 use anyhow::Context as _;
 use gateway::{Gateway, Parts};
@@ -9,16 +10,20 @@ use shared::{
     clock::Clock,
     config::{Config, Source},
     engine::Engine,
-    lifecycle::Lifecycle,
+    lifecycle::{Lifecycle, Signals},
     metrics::Metrics,
     ops::Ops,
-    store::Store,
+    store::{
+        Store,
+        entry::{self, Entry},
+        leases::{self, Role},
+    },
     telemetry,
 };
 use std::{net::SocketAddr, process::ExitCode};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpListener, TcpSocket};
 
-/// This process's name in `pg_stat_activity` and in the admin token's file.
+/// This process's name in leases, in `pg_stat_activity` and in the admin token's file.
 const NAME: &str = "gateway";
 /// Handshakes that may wait to be accepted: a node that comes back is stormed.
 const BACKLOG: u32 = 4_096;
@@ -50,17 +55,13 @@ async fn run() -> anyhow::Result<ExitCode> {
     serve(config).await
 }
 
-async fn serve(config: Config) -> anyhow::Result<ExitCode> {
+/// In the order of the api's start: what can be refused cheaply comes first, and what acts by itself last.
+async fn serve(mut config: Config) -> anyhow::Result<ExitCode> {
     let (clock, lifecycle, metrics) = (Clock::System, Lifecycle::new(), Metrics::new());
     config.data_dir.prepare()?;
-    let address = SocketAddr::new(config.http.host, config.http.port);
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.context("PORT")?;
-    socket.set_reuseaddr(true).context("PORT")?;
-    socket.bind(address).with_context(|| format!("PORT={}", config.http.port))?;
-    let listener = socket.listen(BACKLOG).with_context(|| format!("PORT={}", config.http.port))?;
+    let listener = bind(&mut config)?;
     let engine = Engine::connect(config.redis_url.as_ref(), clock.clone()).context("REDIS_URL")?;
-    let store = Store::connect(&config.database, &config.data_dir.0, NAME, clock.clone()).await;
-    let store = store.context("DATABASE_URL")?;
+    let (store, lease) = entry_of(&config).enter(clock.clone()).await.context("DATABASE_URL")?;
     let ops = Ops::new(store.clone(), engine, clock, config.session.clone());
     let parts = Parts {
         config: config.gateway.clone(),
@@ -71,11 +72,39 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
         lifecycle: lifecycle.clone(),
     };
     let gateway = Gateway::start(parts).await.context("REDIS_URL")?;
-    let admin = open_admin(&config, store, metrics, &lifecycle).await?;
-    lifecycle.tracker().spawn(async move { gateway.serve(listener).await });
-    let code = lifecycle.run(gateway::DRAIN_DEADLINE).await?;
+    let admin = open_admin(&config, store.clone(), metrics, &lifecycle).await?;
+    let (tracker, http) = (lifecycle.tracker(), &config.http);
+    tracker.spawn(leases::keep(store.clone(), lease, lifecycle.clone(), http.drain_timeout));
+    tracker.spawn(async move { gateway.serve(listener).await });
+    let signals = Signals::catch()?;
+    println!("pitchey-gateway {} is up: ws://{}:{}/ws", config.gateway.node, http.host, http.port);
+    let code = lifecycle.run(signals, http.drain_delay, http.drain_timeout).await;
+    entry::leave(&store, lease).await;
     admin.close().await;
     Ok(code)
+}
+
+/// Port 0 becomes the port it got.
+fn bind(config: &mut Config) -> anyhow::Result<TcpListener> {
+    let address = SocketAddr::new(config.http.host, config.http.port);
+    let named = || format!("PORT={}", address.port());
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.with_context(named)?;
+    socket.set_reuseaddr(true).with_context(named)?;
+    socket.bind(address).with_context(named)?;
+    let listener = socket.listen(BACKLOG).with_context(named)?;
+    config.http.port = listener.local_addr().with_context(named)?.port();
+    Ok(listener)
+}
+
+fn entry_of(config: &Config) -> Entry<'_> {
+    Entry {
+        name: NAME,
+        role: Role::Member,
+        connections: config.database.gateway_pool_size,
+        migrates: false,
+        config: &config.database,
+        data_dir: &config.data_dir.0,
+    }
 }
 
 async fn open_admin(

@@ -34,6 +34,7 @@ pub mod clock;
 pub mod config;
 #[cfg(feature = "engine")]
 pub mod engine;
+pub mod forwarded;
 pub mod id;
 pub mod lifecycle;
 pub mod memory;

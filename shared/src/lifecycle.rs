@@ -1,17 +1,43 @@
 //! The life of a process: signals → soft stop → hard stop → exit code.
 //!
-//! One value owns all three tools of an orderly end, so that they cannot disagree: a *soft* token ("take nothing
+//! One value owns all the tools of an orderly end, so that they cannot disagree: a *soft* token ("take nothing
 //! new, finish what you have"), a *hard* token ("drop everything now") and the tracker of every spawned task.
 //! The first SIGINT or SIGTERM is soft; the second one, or the deadline, is hard. The shape follows
 //! matrix-authentication-service's `lifecycle.rs`.
+//!
+//! Behind a balancer, *leaving* comes before soft: for a moment the process goes on as before but says that it is not
+//! ready, so that the balancer sends new work elsewhere before the door is closed.
 
 use std::{process::ExitCode, time::Duration};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// The signals that end a process, caught from the moment this is made: before anybody is told that it is up, or one
+/// that comes early would still kill it.
+#[derive(Debug)]
+pub struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// Catches them from now on.
+    pub fn catch() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
 
 /// Handles of a process's end. A cheap clone: every clone sees the same tokens and tasks.
 #[derive(Clone, Debug, Default)]
 pub struct Lifecycle {
+    leaving: CancellationToken,
     soft: CancellationToken,
     hard: CancellationToken,
     tracker: TaskTracker,
@@ -22,7 +48,8 @@ impl Lifecycle {
     pub fn new() -> Self {
         let hard = CancellationToken::new();
         // The soft token is the hard one's child: whoever waits for soft also wakes on hard.
-        Self { soft: hard.child_token(), hard, tracker: TaskTracker::new() }
+        let soft = hard.child_token();
+        Self { leaving: soft.child_token(), soft, hard, tracker: TaskTracker::new() }
     }
 
     /// Cancelled when the process should take nothing new and finish what it has.
@@ -45,35 +72,46 @@ impl Lifecycle {
         self.soft.cancel();
     }
 
+    /// True once the process was told to stop: it is not ready for new work, though it may still take some.
+    pub fn leaving(&self) -> bool {
+        self.leaving.is_cancelled()
+    }
+
     /// True once the soft stop has begun.
     pub fn stopping(&self) -> bool {
         self.soft.is_cancelled()
     }
 
-    /// Waits for the first signal (or [`Lifecycle::stop`]), then for every tracked task, at most `grace`; a second
-    /// signal ends the wait at once. Success means that everything ended by itself.
-    pub async fn run(&self, grace: Duration) -> std::io::Result<ExitCode> {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
+    /// Waits for the first signal (or [`Lifecycle::stop`]); goes on for `delay` without being ready; then waits for
+    /// every tracked task, at most `grace`. A second signal ends the wait at once. Success means that everything ended
+    /// by itself.
+    pub async fn run(&self, mut signals: Signals, delay: Duration, grace: Duration) -> ExitCode {
         tokio::select! {
-            _ = interrupt.recv() => tracing::info!("interrupted: draining, again to exit at once"),
-            _ = terminate.recv() => tracing::info!("asked to terminate: draining"),
+            () = signals.next() => tracing::info!("asked to end: draining, ask again to end at once"),
             () = self.soft.cancelled() => {}
         }
-        self.stop();
-        self.tracker.close();
+        self.leaving.cancel();
+        let end = async {
+            tokio::select! {
+                () = self.soft.cancelled() => {}
+                () = tokio::time::sleep(delay) => {}
+            }
+            self.stop();
+            self.tracker.close();
+            tokio::time::timeout(grace, self.tracker.wait()).await.is_ok()
+        };
         let clean = tokio::select! {
             biased;
-            () = self.tracker.wait() => true,
-            _ = interrupt.recv() => false,
-            _ = terminate.recv() => false,
-            () = tokio::time::sleep(grace) => {
-                tracing::warn!(tasks = self.tracker.len(), "drain took too long");
-                false
+            clean = end => {
+                if !clean {
+                    tracing::warn!(tasks = self.tracker.len(), "drain took too long");
+                }
+                clean
             }
+            () = signals.next() => false,
         };
         self.hard.cancel();
-        Ok(if clean { ExitCode::SUCCESS } else { ExitCode::from(130) })
+        if clean { ExitCode::SUCCESS } else { ExitCode::from(130) }
     }
 
     /// Soft, then hard after `grace`; waits for every task. For tests and for hosts without signals.

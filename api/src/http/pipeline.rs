@@ -28,9 +28,11 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, h
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
+use shared::{config::Place, store::by_deadline};
 use std::{
     net::{IpAddr, SocketAddr},
     panic::AssertUnwindSafe,
+    time::Instant,
 };
 use tokio::time::timeout;
 
@@ -143,13 +145,15 @@ async fn serve(
     }
 }
 
-/// Runs a handler against its deadline; one that changes something in a task of its own.
+/// Runs a handler against its deadline; one that changes something in a task of its own, which outlives the deadline
+/// but whose transactions do not.
 async fn run(app: &App, work: impl Future<Output = Outcome> + Send + 'static, changes: bool) -> Outcome {
-    let deadline = app.config.http.request_timeout;
+    let limit = app.config.http.request_timeout;
     if !changes {
-        return timeout(deadline, work).await.unwrap_or(Err(ApiError::Timeout));
+        return timeout(limit, work).await.unwrap_or(Err(ApiError::Timeout));
     }
-    match timeout(deadline, app.lifecycle.tracker().spawn(work)).await {
+    let work = by_deadline(Instant::now() + limit, work);
+    match timeout(limit, app.lifecycle.tracker().spawn(work)).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(failure)) => match failure.try_into_panic() {
             Ok(panic) => Err(panicked(panic.as_ref())),
@@ -159,10 +163,12 @@ async fn run(app: &App, work: impl Future<Output = Outcome> + Send + 'static, ch
     }
 }
 
-/// Hands the connection to the gateway, if this process hosts one.
+/// Hands the connection to the gateway, if this process hosts one. Gateways of their own are other processes: who comes
+/// here was sent by a balancer that mixes them up.
 async fn upgrade(app: &App, request: Request<Incoming>, ip: IpAddr) -> Outcome {
     match app.sockets.get() {
         Some(sockets) => Ok(Reply::raw(sockets.upgrade(request, ip).await)),
+        None if app.config.gateway.place == Place::Separate => Err(ApiError::NotFound("Address")),
         None => Err(ApiError::Unavailable { retry_after: RETRY_SOON, source: None }),
     }
 }

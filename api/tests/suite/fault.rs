@@ -1,6 +1,6 @@
 //! What happens when something gives way: a full pool, a client that hangs up, another database.
 
-use crate::support::{Call, TestApp, eventually};
+use crate::support::{Call, PATIENCE, TestApp, eventually};
 use api::{
     http::{Ctx, Outcome, Reply},
     router::Access,
@@ -13,7 +13,7 @@ use shared::{
     store::users::{self, NewUser},
 };
 use std::time::{Duration, Instant};
-use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::Semaphore};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::Semaphore, time::timeout};
 
 #[tokio::test]
 async fn a_full_pool_is_503_with_retry_after_for_everybody_and_heals() {
@@ -111,12 +111,18 @@ async fn a_client_that_hangs_up_in_the_middle_of_a_change_cannot_cut_it_in_half(
     IN_THE_MIDDLE.acquire().await.unwrap().forget();
     drop(stream);
     GO_ON.add_permits(1);
-    // The writer is free again only when the transaction has ended: this waits for it.
     let read = async || {
-        let find = async |tx: &mut shared::store::Tx| users::credentials(tx, SLOW_ACCOUNT).await;
-        app.app().store.tx("test.look", find).await.unwrap()
+        let find = async |c: &mut shared::store::Conn| users::credentials(c, SLOW_ACCOUNT).await;
+        app.app().store.read("test.look", find).await.unwrap()
     };
-    let account = read().await.expect("the change was committed as a whole");
+    let committed = async {
+        loop {
+            if let Some(account) = read().await {
+                break account;
+            }
+        }
+    };
+    let account = timeout(PATIENCE, committed).await.expect("the change was committed as a whole");
     assert_eq!(account.password_hash, "!still-nobody-knows-this-one");
     let idle = || app.app().store.pool_stats().iter().all(|pool| pool.in_use == 0);
     eventually(|| idle().then_some(())).await;

@@ -17,4 +17,5 @@ mod process;
 mod session;
 mod stores;
 mod support;
+mod transactions;
 mod wire;

@@ -187,6 +187,25 @@ async fn a_second_interrupt_ends_it_at_once() {
 }
 
 #[tokio::test]
+async fn before_it_drains_it_goes_on_for_a_moment_without_being_ready() {
+    let data = tempfile::tempdir().unwrap();
+    let mut server = Server::start_with(data.path(), &["--drain-delay=10m"]).await;
+    let client = server.client();
+    assert_eq!(client.get("/health/ready").await.status, 200);
+    server.signal("TERM").await;
+    let left = async { while client.get("/health/ready").await.status == 200 {} };
+    timeout(PATIENCE, left).await.expect("balancers are told");
+    assert_eq!(client.get("/health/live").await.status, 200);
+    assert_eq!(client.get("/api/genres").await.status, 200, "whoever was sent here meanwhile is answered");
+    server.signal("TERM").await;
+    assert_eq!(server.ended().await, Some(130), "a second signal waits for nothing");
+
+    let mut server = Server::start_with(data.path(), &["--drain-delay=10ms"]).await;
+    server.signal("TERM").await;
+    assert_eq!(server.ended().await, Some(0));
+}
+
+#[tokio::test]
 async fn help_version_settings_and_migrate_work_without_a_server() {
     let data = tempfile::tempdir().unwrap();
     let said = async |flags: &[&str]| {

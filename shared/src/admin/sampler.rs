@@ -78,7 +78,7 @@ impl Shared {
             seq,
             at,
             uptime_ms: u64::try_from(at.since(self.started_at).as_millis()).unwrap_or(u64::MAX),
-            state: if self.lifecycle.stopping() { State::Draining } else { State::Running },
+            state: if self.lifecycle.leaving() { State::Draining } else { State::Running },
             process: process::read(loop_lag),
             pools: store.map(crate::store::Store::pool_stats).unwrap_or_default(),
             statements: store.map(crate::store::Store::statement_stats).unwrap_or_default(),

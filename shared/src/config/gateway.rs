@@ -9,6 +9,8 @@ pub struct GatewayConfig {
     /// process id when the port is 0), which two processes of one fleet do not share; correctness never rests on it,
     /// because the engine tells incarnations apart by a random id.
     pub node: String,
+    /// `GATEWAY`: where sockets are served. Loading fills in `separate` where the engine is shared.
+    pub place: Place,
     /// `WS_HEARTBEAT`: silence after which the server pings.
     pub heartbeat: Duration,
     /// `WS_DEAD_AFTER`: silence after which a socket is closed 4409.
@@ -34,6 +36,7 @@ impl Default for GatewayConfig {
     fn default() -> Self {
         Self {
             node: "gw-1".into(),
+            place: Place::default(),
             heartbeat: Duration::from_secs(30),
             dead_after: Duration::from_secs(75),
             auth_timeout: Duration::from_secs(15),
@@ -43,6 +46,26 @@ impl Default for GatewayConfig {
             drain_window: Duration::from_secs(5),
             echo: false,
             limits: GatewayLimits::default(),
+        }
+    }
+}
+
+/// Where sockets are served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Place {
+    /// By the api's own process, on its port.
+    #[default]
+    Hosted,
+    /// By `pitchey-gateway`, any number of them.
+    Separate,
+}
+
+impl Place {
+    /// The name in the settings.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hosted => "hosted",
+            Self::Separate => "separate",
         }
     }
 }

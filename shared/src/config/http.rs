@@ -34,6 +34,8 @@ pub struct HttpConfig {
     pub rate_per_user: u32,
     /// `LOGIN_RATE_PER_IP`: passwords a minute that one address (IPv6: one /64) may have checked, whatever the accounts.
     pub login_rate_per_ip: u32,
+    /// `DRAIN_DELAY`: how long a process that was told to stop goes on taking work, and says that it is not ready.
+    pub drain_delay: Duration,
     /// `DRAIN_TIMEOUT`: longest wait for open requests and sockets when the process stops.
     pub drain_timeout: Duration,
 }
@@ -53,6 +55,7 @@ impl Default for HttpConfig {
             rate_per_ip: 300,
             rate_per_user: 100,
             login_rate_per_ip: 30,
+            drain_delay: Duration::ZERO, // loading raises it where there is a balancer to wait for
             drain_timeout: Duration::from_secs(30),
         }
     }

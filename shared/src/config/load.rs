@@ -1,7 +1,7 @@
 //! From what a process was told to what it goes by: layers applied in order, then computed values, then the rules.
 
 use super::{
-    Config, DatabaseConfig, Environment, SHARED_POOL_SIZE,
+    Config, DatabaseConfig, Environment, Place, SHARED_POOL_SIZE,
     error::{ConfigError, Origin, Problem},
     origin::Origin as WebOrigin,
     registry,
@@ -9,7 +9,10 @@ use super::{
     source::Source,
     validate,
 };
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
+
+/// Three looks of a balancer that looks every second.
+const BALANCED_DRAIN_DELAY: Duration = Duration::from_secs(3);
 
 /// A configuration that passed every rule, and where each value came from.
 #[derive(Clone, Debug)]
@@ -105,11 +108,24 @@ fn compute(config: &mut Config, origins: &mut [Origin], settings: &[Setting]) {
     if open("environment") {
         config.environment = detect(config);
     }
-    if config.redis_url.is_some() && open("db_pool_size") {
-        config.database.pool.max_size = SHARED_POOL_SIZE;
+    if config.redis_url.is_some() {
+        shared_engine(config, &mut open);
     }
     if open("node_name") {
         config.gateway.node = node_name(config.http.port);
+    }
+}
+
+/// Where the engine is shared, the process has company, and a balancer in front.
+fn shared_engine(config: &mut Config, open: &mut impl FnMut(&str) -> bool) {
+    if open("db_pool_size") {
+        config.database.pool.max_size = SHARED_POOL_SIZE;
+    }
+    if open("gateway") {
+        config.gateway.place = Place::Separate;
+    }
+    if open("drain_delay") {
+        config.http.drain_delay = BALANCED_DRAIN_DELAY;
     }
 }
 

@@ -47,7 +47,7 @@ pub use admin::AdminConfig;
 pub use database::{DatabaseConfig, PoolConfig, Pooler, SHARED_POOL_SIZE};
 pub use environment::Environment;
 pub use error::{ConfigError, Origin, Problem};
-pub use gateway::{GatewayConfig, GatewayLimits};
+pub use gateway::{GatewayConfig, GatewayLimits, Place};
 pub use http::HttpConfig;
 pub use load::Loaded;
 pub use log::{LogConfig, LogFormat};

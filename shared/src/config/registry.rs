@@ -8,7 +8,8 @@ use super::{
     setting::{Setting, setting},
     value::{
         Address, AllowedOrigin, BaseUrl, CookieName, Count, DatabaseUrl, Domain, EnvironmentName, Filter, Folder,
-        Format, List, Maybe, Name, PoolerName, PostgresUrl, RedisUrl, SameSiteName, Size, Socket, Span, Switch,
+        Format, List, Maybe, Name, PlaceName, PoolerName, PostgresUrl, RedisUrl, SameSiteName, Size, Socket, Span,
+        Switch,
     },
 };
 
@@ -60,6 +61,13 @@ fn process() -> Vec<Setting> {
             "this node's name in `hello`, logs and the console",
         )
         .computed("`gw-<hostname>-<PORT>`"),
+        setting::<Span<0>>(
+            "drain_delay",
+            |c| &mut c.http.drain_delay,
+            "duration",
+            "how long a process that was told to stop goes on while `/health/ready` says no, so that balancers look elsewhere first",
+        )
+        .computed("`0`; `3s` with `REDIS_URL`"),
         setting::<Span<1_000>>(
             "drain_timeout",
             |c| &mut c.http.drain_timeout,
@@ -296,6 +304,13 @@ fn session() -> Vec<Setting> {
 
 fn gateway() -> Vec<Setting> {
     vec![
+        setting::<PlaceName>(
+            "gateway",
+            |c| &mut c.gateway.place,
+            "choice",
+            "who serves sockets: `hosted` the api itself, on its port; `separate` any number of `pitchey-gateway`",
+        )
+        .computed("`hosted` with the memory engine, else `separate`"),
         setting::<Span<10>>(
             "ws_heartbeat",
             |c| &mut c.gateway.heartbeat,

@@ -141,6 +141,7 @@ fn rules_between_settings_name_the_one_to_change() {
         (["--db-pool-timeout=10s", "--port=1"], "DB_POOL_TIMEOUT"),
         (["--admin-addr=0.0.0.0:8002", "--port=1"], "ADMIN_ADDR"),
         (["--admin-addr=127.0.0.1:9", "--port=9"], "ADMIN_ADDR"),
+        (["--gateway=separate", "--port=1"], "GATEWAY"),
         (["--echo", "--environment=production"], "ECHO"),
     ] {
         let problems = load(flags).unwrap_err();
@@ -172,6 +173,19 @@ fn an_api_that_has_company_takes_fewer_connections_unless_it_is_told_how_many() 
     assert_eq!(size(["--redis-url=redis://h:6379", "--db-pool-size=14"]), 14);
     let gateway = load(["--redis-url=redis://h:6379"]).unwrap().database.gateway_pool_size;
     assert!(2 * SHARED_POOL_SIZE + 2 * gateway + 5 <= DatabaseConfig::default().connection_budget);
+}
+
+#[test]
+fn with_a_shared_engine_gateways_are_processes_of_their_own_unless_told_otherwise() {
+    let of = |flags: [&str; 2]| {
+        let config = load(flags).unwrap();
+        (config.gateway.place, config.http.drain_delay)
+    };
+    let redis = "--redis-url=redis://h:6379";
+    assert_eq!(of(["--port=1", "--host=127.0.0.1"]), (Place::Hosted, Duration::ZERO));
+    assert_eq!(of([redis, "--port=1"]), (Place::Separate, Duration::from_secs(3)));
+    assert_eq!(of([redis, "--gateway=hosted"]), (Place::Hosted, Duration::from_secs(3)));
+    assert_eq!(of([redis, "--drain-delay=0"]), (Place::Separate, Duration::ZERO));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Rules between settings. Each problem names the setting an operator would change to mend it.
 
-use super::{Config, Environment, Pooler, SameSite, origin};
+use super::{Config, Environment, Place, Pooler, SameSite, origin};
 
 /// Every broken rule: the setting's name and what is wrong.
 pub(super) fn check(config: &Config) -> Vec<(&'static str, String)> {
@@ -114,6 +114,9 @@ fn limits(config: &Config, problems: &mut Problems) {
 }
 
 fn listeners(config: &Config, problems: &mut Problems) {
+    if config.gateway.place == Place::Separate && config.redis_url.is_none() {
+        problems.push(("gateway", "needs REDIS_URL: the memory engine is the api's own".into()));
+    }
     let (admin, http) = (config.admin.addr, &config.http);
     if !admin.ip().is_loopback() {
         // Its token would cross the network in the clear.

@@ -3,7 +3,7 @@
 //! A codec knows the shape of a value and nothing of which setting it serves; rules between settings are in
 //! `validate.rs`. `show` is the inverse of `parse`, so what `--print-config` prints can be used as a file.
 
-use super::{DataDir, Environment, LogFormat, Pooler, SameSite, origin};
+use super::{DataDir, Environment, LogFormat, Place, Pooler, SameSite, origin};
 use crate::secret::Secret;
 use std::{marker::PhantomData, net::IpAddr, net::SocketAddr, time::Duration};
 
@@ -262,6 +262,13 @@ codec!(
     "postgres://user:password@host/database",
     |text| ["postgres://", "postgresql://"].iter().any(|s| text.starts_with(s)).then(|| Secret::new(text)),
     |url| url.expose().to_owned()
+);
+codec!(
+    /// Where sockets are served.
+    PlaceName: Place,
+    "hosted or separate",
+    |text| [Place::Hosted, Place::Separate].into_iter().find(|it| it.as_str().eq_ignore_ascii_case(text)),
+    |place| place.as_str().to_owned()
 );
 codec!(
     /// What stands before PostgreSQL.

@@ -54,6 +54,7 @@ pub mod announcements;
 mod conn;
 pub mod conversations;
 pub mod dashboard;
+mod deadline;
 pub mod demo;
 pub mod devices;
 pub mod engagement;
@@ -84,6 +85,7 @@ pub mod verifications;
 pub mod words;
 
 pub use conn::{Conn, Tx};
+pub use deadline::by_deadline;
 pub use error::StoreError;
 
 use crate::{
@@ -280,14 +282,14 @@ impl Store {
         Conn::new(driver, self.0.pool.statement_timeout, self.0.clock.now())
     }
 
-    /// No unit of work holds a connection for longer than a transaction may be idle.
+    /// No unit of work holds a connection for longer than a transaction may be idle, nor past its caller's deadline.
     async fn timed<T, E: From<StoreError>>(
         &self,
         name: &'static str,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
         let started = Instant::now();
-        let outcome = match timeout(self.0.pool.idle_in_transaction_timeout, work).await {
+        let outcome = match timeout(deadline::at_most(self.0.pool.idle_in_transaction_timeout), work).await {
             Ok(outcome) => outcome,
             Err(_) => Err(StoreError::Timeout.into()),
         };
