@@ -10,7 +10,7 @@ use crate::{
 };
 use bytes::Bytes;
 use shared::{
-    engine::{Control, Deliveries, Delivery, Signal, Topic as Key},
+    engine::{Broker, Control, Deliveries, Delivery, Signal, Topic as Key},
     id::UserId,
     metrics::Delivery as Class,
     ops::EVERYBODY,
@@ -218,7 +218,7 @@ async fn fill_until_caught_up(node: &Node, topic: &Topic) -> anyhow::Result<()> 
 /// One page; false when there was nothing new.
 async fn fill_page(node: &Node, topic: &Topic) -> anyhow::Result<bool> {
     let more = match topic.key() {
-        Key::Room(room) => fill_room(node, topic, room).await?,
+        Key::Room(room) => fill_room(&node.engine().broker, topic, room, node.log_bounds()).await?,
         Key::Inbox(user) => fill_inbox(node, topic, *user).await?,
         Key::Presence(user) => {
             for state in node.engine().presence.snapshot(&[*user]).await? {
@@ -234,9 +234,15 @@ async fn fill_page(node: &Node, topic: &Topic) -> anyhow::Result<bool> {
     Ok(more)
 }
 
-async fn fill_room(node: &Node, topic: &Topic, room: &RoomName) -> anyhow::Result<bool> {
+/// One page of a room, from the broker's history; false when there was nothing new.
+pub(crate) async fn fill_room(
+    broker: &Broker,
+    topic: &Topic,
+    room: &RoomName,
+    bounds: (usize, usize),
+) -> anyhow::Result<bool> {
     let at = topic.position();
-    let history = node.engine().broker.history(room, at, FILL_PAGE).await?;
+    let history = broker.history(room, at, FILL_PAGE).await?;
     if !history.recovered {
         // Another epoch, or more was lost than the history remembers: readers are told, and go on from the top.
         topic.reset(history.top);
@@ -245,7 +251,7 @@ async fn fill_room(node: &Node, topic: &Topic, room: &RoomName) -> anyhow::Resul
     }
     let Some(first) = history.entries.first().map(|entry| entry.seq) else { return Ok(false) };
     let frames = history.entries.iter().map(|entry| &entry.frame[..]);
-    Ok(topic.append(at.map(|at| at.epoch), first, frames, node.log_bounds()) == Append::Done)
+    Ok(topic.append(at.map(|at| at.epoch), first, frames, bounds) == Append::Done)
 }
 
 async fn fill_inbox(node: &Node, topic: &Topic, user: UserId) -> anyhow::Result<bool> {

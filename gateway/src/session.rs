@@ -186,7 +186,118 @@ mod tests {
         assert_eq!(verdicts[4], Some(CloseReason::BadFrames));
     }
 
+    /// What happens to a session.
+    #[derive(Clone, Debug)]
+    enum Step {
+        Wait(u64),
+        Frame,
+        Malformed,
+        Cookie,
+        Command(String),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let id = uuid::Uuid::now_v7();
+        let command = prop::sample::select(vec![
+            r#"{"type":"ping"}"#.to_owned(),
+            r#"{"type":"auth"}"#.into(),
+            r#"{"type":"auth","token":"x"}"#.into(),
+            r#"{"type":"auth","rooms":{"public:a":null,"public:b":"k3:1"}}"#.into(),
+            r#"{"type":"auth","token":"x","rooms":{"public:a":null}}"#.into(),
+            r#"{"type":"ack","pos":"1"}"#.into(),
+            r#"{"type":"join","room":"public:a"}"#.into(),
+            format!(r#"{{"type":"join","room":"pitch:{id}"}}"#),
+            r#"{"type":"leave","room":"public:a"}"#.into(),
+            format!(r#"{{"type":"send","id":"{id}","room":"public:a","data":1}}"#),
+            format!(r#"{{"type":"message","id":"{id}","to":"{id}","body":"x"}}"#),
+            r#"{"type":"typing","room":"public:a"}"#.into(),
+            r#"{"type":"presence","status":"away"}"#.into(),
+            format!(r#"{{"type":"watch","users":["{id}"]}}"#),
+            format!(r#"{{"type":"read","notifications":["{id}"]}}"#),
+        ]);
+        prop_oneof![
+            1 => (0_u64..3_000).prop_map(Step::Wait),
+            4 => Just(Step::Frame),
+            1 => Just(Step::Malformed),
+            1 => Just(Step::Cookie),
+            12 => command.prop_map(Step::Command),
+        ]
+    }
+
+    fn somebody() -> Arc<Identity> {
+        let now = shared::clock::Timestamp::from_micros(1);
+        Arc::new(Identity {
+            user_id: shared::id::UserId::new(),
+            session_id: shared::id::SessionId::new(),
+            name: "Ada".into(),
+            is_admin: false,
+            portal: shared::model::Portal::Creator,
+            portals: shared::model::Portals::of([shared::model::Portal::Creator]),
+            created_at: now,
+            refreshed_at: now,
+            expires_at: now,
+        })
+    }
+
     proptest! {
+        #[test]
+        fn any_sequence_of_commands_leaves_the_session_in_a_legal_state(steps in prop::collection::vec(step(), 1..200)) {
+            let mut session = Session::new(&limits());
+            let (mut rooms, mut now, mut malformed) = (0, 0, 0);
+            for step in steps {
+                let (who, known) = (session.identity().cloned(), session.known().cloned());
+                match step {
+                    Step::Wait(ms) => now += ms,
+                    Step::Frame => {
+                        // A client that was cut off stays cut off for as long as it goes on.
+                        if let Admission::Close(reason) = session.admit(now) {
+                            prop_assert_eq!(reason, CloseReason::RateLimited);
+                            prop_assert_eq!(session.admit(now), Admission::Close(CloseReason::RateLimited));
+                        }
+                    }
+                    Step::Malformed => {
+                        malformed += 1;
+                        let verdict = session.bad_frame(&BadFrame::Malformed(String::new()));
+                        prop_assert_eq!(verdict.is_some(), malformed >= BAD_FRAMES);
+                    }
+                    Step::Cookie if who.is_none() => session.vouch(somebody()),
+                    Step::Cookie => {}
+                    Step::Command(text) => {
+                        let Ok(command) = Frame::parse(&text).command else { panic!("{text}") };
+                        let verdict = session.judge(&command, rooms, &limits());
+                        if let Err(refusal) = verdict {
+                            prop_assert!(!refusal.code.is_empty() && !refusal.message.is_empty());
+                        }
+                        prop_assert_eq!(session.judge(&command, rooms, &limits()), verdict, "judging changes nothing");
+                        let heard_of_strangers = match &command {
+                            Command::Ping(_) | Command::Leave(_) => true,
+                            Command::Auth(auth) => auth.token.is_some() || known.is_some(),
+                            Command::Join(join) => join.room.kind() == RoomKind::Public,
+                            _ => false,
+                        };
+                        prop_assert!(who.is_some() || heard_of_strangers || verdict.is_err(), "{} of a stranger", text);
+                        match command {
+                            Command::Join(_) if verdict.is_ok() => rooms += 1,
+                            Command::Leave(_) => rooms = rooms.saturating_sub(1),
+                            Command::Auth(auth) if verdict.is_ok() => {
+                                prop_assert!(who.is_none() || auth.token.is_none(), "nobody becomes somebody else");
+                                rooms += auth.rooms.len();
+                                if who.is_none() {
+                                    session.authenticated(known.clone().unwrap_or_else(somebody));
+                                }
+                            }
+                            _ => {}
+                        }
+                    }
+                }
+                prop_assert!(rooms <= limits().rooms);
+                let same = |before: &Option<Arc<Identity>>, now: Option<&Arc<Identity>>| {
+                    before.as_ref().is_none_or(|before| now.is_some_and(|now| Arc::ptr_eq(before, now)))
+                };
+                prop_assert!(same(&who, session.identity()), "who the client is never changes");
+            }
+        }
+
         #[test]
         fn no_more_than_burst_plus_rate_is_ever_admitted(gaps in prop::collection::vec(0_u64..200, 1..400)) {
             let mut session = Session::new(&limits());

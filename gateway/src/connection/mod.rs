@@ -19,6 +19,8 @@ mod inbound;
 mod jobs;
 mod outbound;
 pub(crate) mod outbox;
+#[cfg(test)]
+mod replay;
 mod stream;
 mod subscription;
 mod wire;

@@ -7,7 +7,7 @@
 use crate::{frame, hub::Entered, log::Cursor, node::Node, topic::Topic};
 use bytes::{Bytes, BytesMut};
 use shared::{
-    engine,
+    engine::{self, Broker},
     id::UserId,
     protocol::{Position, RoomName},
 };
@@ -68,7 +68,7 @@ pub(super) enum Outcome {
 /// Fetches what follows a cursor that the log has left behind.
 pub(super) async fn fetch(node: Arc<Node>, topic: Arc<Topic>, from: Cursor) -> Page {
     let outcome = match topic.key() {
-        engine::Topic::Room(room) => fetch_room(&node, &topic, room, from).await,
+        engine::Topic::Room(room) => fetch_room(&node.engine().broker, &topic, room, from).await,
         engine::Topic::Inbox(user) => fetch_inbox(&node, &topic, *user, from).await,
         engine::Topic::Presence(_) => Outcome::Nothing { at: from.seq },
     };
@@ -79,12 +79,12 @@ pub(super) async fn fetch(node: Arc<Node>, topic: Arc<Topic>, from: Cursor) -> P
     Page { topic, from, outcome }
 }
 
-async fn fetch_room(node: &Node, topic: &Topic, room: &RoomName, from: Cursor) -> Outcome {
+pub(super) async fn fetch_room(broker: &Broker, topic: &Topic, room: &RoomName, from: Cursor) -> Outcome {
     let Some(at) = topic.position().map(|top| Position { seq: from.seq, ..top }) else { return Outcome::Failed };
     if topic.cursor(0).generation != from.generation {
         return Outcome::Nothing { at: from.seq }; // another life began: the next pull finds out
     }
-    match node.engine().broker.history(room, Some(at), PAGE).await {
+    match broker.history(room, Some(at), PAGE).await {
         Err(problem) => {
             tracing::debug!(%problem, %room, "failed to fetch a page of history");
             Outcome::Failed

@@ -318,7 +318,9 @@ pub fn is_device(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Epoch;
     use proptest::prelude::*;
+    use serde_json::json;
 
     fn command(text: &str) -> Result<Command<'_>, BadFrame> {
         Frame::parse(text).command
@@ -368,7 +370,61 @@ mod tests {
         assert!(command(&brackets_in_text).is_ok());
     }
 
+    fn position() -> impl Strategy<Value = Option<Position>> {
+        prop::option::of(
+            (any::<u64>(), any::<u64>()).prop_map(|(bits, seq)| Position { epoch: Epoch::from_bits(bits), seq }),
+        )
+    }
+
+    fn uuids() -> impl Strategy<Value = Vec<Uuid>> {
+        prop::collection::vec(any::<u128>().prop_map(Uuid::from_u128), 0..6)
+    }
+
     proptest! {
+        #[test]
+        fn a_command_reads_back_as_what_the_client_wrote(
+            token in prop::option::of("[ -~]{0,60}"),
+            device in prop::option::of("[A-Za-z0-9._-]{1,64}"),
+            inbox: Option<u64>,
+            rooms in prop::collection::btree_map("public:[a-z0-9]{1,20}", position(), 0..5),
+        ) {
+            let seq = inbox.map(|seq| seq.to_string());
+            let text = json!({"type": "auth", "token": token, "device": device, "inbox": seq, "rooms": rooms}).to_string();
+            let Ok(Command::Auth(auth)) = command(&text) else { panic!("{text}") };
+            prop_assert_eq!((auth.token.as_deref(), auth.device.as_deref()), (token.as_deref(), device.as_deref()));
+            let read: BTreeMap<String, _> = auth.rooms.into_iter().map(|(room, pos)| (room.to_string(), pos)).collect();
+            prop_assert_eq!((auth.inbox, read), (inbox, rooms));
+        }
+
+        #[test]
+        fn what_a_client_says_to_rooms_and_people_reads_back_unchanged(
+            ids in uuids().prop_filter("two are needed", |ids| ids.len() > 1),
+            pos in position(),
+            body in "[a-z\u{e9}\u{1f600}\"\\\\ \n]{0,40}x",
+            data in "[a-z\u{e9}\"\\\\]{0,40}",
+            seq: u64,
+        ) {
+            let (id, to) = (ids[0], ids[1]);
+            let room = format!("team:{to}");
+            let text = json!({"type": "join", "room": room, "pos": pos}).to_string();
+            let Ok(Command::Join(join)) = command(&text) else { panic!("{text}") };
+            prop_assert_eq!((join.room.as_str(), join.pos), (room.as_str(), pos));
+            let text = json!({"type": "send", "id": id, "room": room, "data": [data]}).to_string();
+            let Ok(Command::Send(send)) = command(&text) else { panic!("{text}") };
+            prop_assert_eq!((send.id, send.data.get().to_owned()), (id, json!([data]).to_string()));
+            let text = json!({"type": "message", "id": id, "to": to, "body": body}).to_string();
+            let Ok(Command::Message(message)) = command(&text) else { panic!("{text}") };
+            prop_assert_eq!((message.id, message.to, &*message.body), (id, to, body.as_str()));
+            let text = json!({"type": "ack", "pos": seq.to_string()}).to_string();
+            prop_assert!(matches!(command(&text), Ok(Command::Ack(ack)) if ack.pos == seq));
+            let text = json!({"type": "watch", "users": ids}).to_string();
+            let Ok(Command::Watch(watch)) = command(&text) else { panic!("{text}") };
+            prop_assert_eq!(watch.users.into_iter().map(|user| user.0).collect::<Vec<_>>(), ids.clone());
+            let text = json!({"type": "read", "notifications": ids}).to_string();
+            let Ok(Command::Read(read)) = command(&text) else { panic!("{text}") };
+            prop_assert_eq!(read.notifications.into_iter().map(|id| id.0).collect::<Vec<_>>(), ids);
+        }
+
         #[test]
         fn any_text_is_read_or_refused_without_panic(text in ".{0,200}") {
             let _ = Frame::parse(&text);

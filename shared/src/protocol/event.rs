@@ -199,7 +199,7 @@ pub fn inbox_frame(seq: u64, event: &str, data: &RawValue) -> String {
 }
 
 /// A frame as a client reads it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the fields are those of Event, documented there")]
 pub enum Received {
@@ -300,9 +300,156 @@ mod seq_text {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::{Epoch, RoomKind};
+    use proptest::{option, prelude::*};
+    use serde_json::{Value, value::to_raw_value};
 
     fn raw(text: &str) -> Box<RawValue> {
         RawValue::from_string(text.into()).unwrap()
+    }
+
+    fn id() -> impl Strategy<Value = Option<Value>> {
+        option::of(prop_oneof![any::<i64>().prop_map(Value::from), ".{0,30}".prop_map(Value::from)])
+    }
+
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            ".{0,20}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(".{0,8}", inner, 0..4)
+                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        })
+    }
+
+    fn user() -> impl Strategy<Value = UserId> {
+        any::<u128>().prop_map(|bits| UserId(uuid::Uuid::from_u128(bits)))
+    }
+
+    fn position() -> impl Strategy<Value = Position> {
+        (any::<u64>(), any::<u64>()).prop_map(|(bits, seq)| Position { epoch: Epoch::from_bits(bits), seq })
+    }
+
+    fn room() -> impl Strategy<Value = RoomName> {
+        let private = (prop::sample::select(vec!["pitch", "conversation", "team"]), any::<u128>())
+            .prop_map(|(kind, bits)| format!("{kind}:{}", uuid::Uuid::from_u128(bits)));
+        prop_oneof![private, "public:[a-z0-9_-]{1,64}"].prop_map(|name| name.parse().unwrap())
+    }
+
+    fn at() -> impl Strategy<Value = ReadyRoom> {
+        (position(), any::<bool>()).prop_map(|(pos, recovered)| ReadyRoom { pos, recovered })
+    }
+
+    fn status() -> impl Strategy<Value = Status> {
+        prop::sample::select(vec![Status::Online, Status::Away, Status::Offline])
+    }
+
+    /// Anything a server can say.
+    fn received() -> impl Strategy<Value = Received> {
+        let text = || ".{0,40}";
+        prop_oneof![
+            (text(), any::<u64>(), any::<usize>(), text()).prop_map(|(conn, heartbeat, max, node)| Received::Hello {
+                conn,
+                heartbeat,
+                max,
+                node
+            }),
+            (id(), user(), text(), any::<(u64, u64, bool)>(), prop::collection::btree_map(room(), at(), 0..4))
+                .prop_map(|(id, user, device, (pos, pending, recovered), rooms)| {
+                    Received::Ready { id, user, device, inbox: ReadyInbox { pos, pending, recovered }, rooms }
+                }),
+            (id(), option::of(json().prop_filter("null is no value", |t| !t.is_null())))
+                .prop_map(|(id, t)| Received::Pong { id, t }),
+            (any::<u64>(), text(), json()).prop_map(|(pos, event, data)| Received::Inbox { pos, event, data }),
+            (id(), room(), at(), prop::collection::vec(user(), 0..5), any::<usize>()).prop_map(
+                |(id, room, ReadyRoom { pos, recovered }, online, count)| {
+                    Received::Joined { id, room, pos, recovered, online, count }
+                }
+            ),
+            (id(), room()).prop_map(|(id, room)| Received::Left { id, room }),
+            (id(), option::of(position()), option::of(text()), option::of(text()))
+                .prop_map(|(id, pos, message, conversation)| Received::Ack { id, pos, message, conversation }),
+            (room(), position(), option::of(user()), json()).prop_map(|(room, pos, from, data)| Received::Event {
+                room,
+                pos,
+                from,
+                data
+            }),
+            (room(), user(), any::<u64>()).prop_map(|(room, user, ttl)| Received::Typing { room, user, ttl }),
+            (user(), status(), any::<u64>(), any::<u32>()).prop_map(|(user, status, v, devices)| {
+                Received::Presence(PresenceState { user, status, v, devices })
+            }),
+            (id(), option::of(room()), text(), text(), any::<u64>()).prop_map(
+                |(id, room, code, message, retry_after)| Received::Error { id, room, code, message, retry_after }
+            ),
+            (any::<u16>(), text(), any::<u64>()).prop_map(|(code, reason, retry_after)| Received::Bye {
+                code,
+                reason,
+                retry_after
+            }),
+        ]
+    }
+
+    /// What the server writes for it.
+    fn encode(frame: &Received) -> String {
+        let raw = |value: &Option<Value>| value.as_ref().map(|value| to_raw_value(value).unwrap());
+        match frame {
+            Received::Hello { conn, heartbeat, max, node } => {
+                Event::Hello { conn, heartbeat: *heartbeat, max: *max, node }.encode()
+            }
+            Received::Ready { id, user, device, inbox, rooms } => {
+                let (id, rooms) = (raw(id), rooms.clone());
+                Event::Ready { id: id.as_deref(), user: *user, device, inbox: *inbox, rooms }.encode()
+            }
+            Received::Pong { id, t } => {
+                let (id, t) = (raw(id), raw(t));
+                Event::Pong { id: id.as_deref(), t: t.as_deref() }.encode()
+            }
+            Received::Inbox { pos, event, data } => inbox_frame(*pos, event, &to_raw_value(data).unwrap()),
+            Received::Joined { id, room, pos, recovered, online, count } => {
+                let at = ReadyRoom { pos: *pos, recovered: *recovered };
+                Event::Joined { id: raw(id).as_deref(), room, at, online, count: *count }.encode()
+            }
+            Received::Left { id, room } => Event::Left { id: raw(id).as_deref(), room }.encode(),
+            Received::Ack { id, pos, message, conversation } => {
+                let (message, conversation) = (message.as_deref(), conversation.as_deref());
+                Event::Ack { id: raw(id).as_deref(), pos: *pos, message, conversation }.encode()
+            }
+            Received::Event { room, pos, from, data } => {
+                let (before, after) = room_event_halves(room, *from, &to_raw_value(data).unwrap());
+                format!("{before}{pos}{after}")
+            }
+            Received::Typing { room, user, ttl } => Event::Typing { room, user: *user, ttl: *ttl }.encode(),
+            Received::Presence(state) => Event::Presence(*state).encode(),
+            Received::Error { id, room, code, message, retry_after } => {
+                let (id, room, retry_after) = (raw(id), room.as_ref(), *retry_after);
+                Event::Error { id: id.as_deref(), room, code, message, retry_after }.encode()
+            }
+            Received::Bye { code, reason, retry_after } => {
+                Event::Bye { code: *code, reason, retry_after: *retry_after }.encode()
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_frame_reads_back_as_what_was_meant(frame in received()) {
+            let text = encode(&frame);
+            prop_assert!(!text.contains('\n'), "one line: {text}");
+            prop_assert_eq!(serde_json::from_str::<Received>(&text).unwrap(), frame);
+        }
+
+        #[test]
+        fn room_names_survive_their_text_and_carry_their_kind(room in room()) {
+            prop_assert_eq!(room.as_str().parse::<RoomName>(), Ok(room.clone()));
+            prop_assert_eq!(room.kind() == RoomKind::Public, room.public_name().is_some());
+        }
     }
 
     #[test]
@@ -315,25 +462,5 @@ mod tests {
             inbox_frame(41, "notification.created", &raw(r#"{"n":1}"#)),
             r#"{"type":"inbox","pos":"41","event":"notification.created","data":{"n":1}}"#
         );
-    }
-
-    #[test]
-    fn what_is_encoded_can_be_decoded() {
-        let room: RoomName = "public:lobby".parse().unwrap();
-        let at = ReadyRoom { pos: "k3:121".parse().unwrap(), recovered: true };
-        let user = UserId::new();
-        let text = Event::Joined { id: None, room: &room, at, online: &[user], count: 1 }.encode();
-        let Received::Joined { pos, online, .. } = serde_json::from_str(&text).unwrap() else { panic!("{text}") };
-        assert_eq!((pos, online), (at.pos, vec![user]));
-
-        let state = PresenceState { user, status: Status::Offline, v: 17, devices: 0 };
-        let text = Event::Presence(state).encode();
-        let Received::Presence(read) = serde_json::from_str(&text).unwrap() else { panic!("{text}") };
-        assert_eq!(read, state);
-
-        let (before, after) = room_event_halves(&room, Some(user), &raw("[1]"));
-        let text = format!("{before}k3:122{after}");
-        let Received::Event { pos, from, .. } = serde_json::from_str(&text).unwrap() else { panic!("{text}") };
-        assert_eq!((pos.seq, from), (122, Some(user)));
     }
 }
