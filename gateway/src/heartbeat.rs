@@ -86,11 +86,17 @@ fn judge(outbox: &Outbox, second: u32, now: Timestamp, heartbeat: u32, dead_afte
         Verdict::Close(CloseReason::HeartbeatTimeout)
     } else if stalled_since != 0 && second.saturating_sub(stalled_since) >= STALL_SECONDS {
         Verdict::Close(CloseReason::SlowConsumer)
-    } else if silent >= heartbeat && (silent - heartbeat).is_multiple_of(heartbeat) {
+    } else if silent > 0 && silent.is_multiple_of(heartbeat - phase(outbox.number, heartbeat)) {
         Verdict::Ping
     } else {
         Verdict::Leave
     }
+}
+
+/// How many seconds before the end of the heartbeat a connection is pinged: connections that came together (after a
+/// deploy, after a stall) are pinged over a tenth of it, not in one second.
+fn phase(number: u64, heartbeat: u32) -> u32 {
+    u32::try_from(number % u64::from(heartbeat / 10).max(1)).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -98,7 +104,7 @@ mod tests {
     use super::*;
 
     fn verdict(second: u32, change: impl FnOnce(&Outbox)) -> Verdict {
-        let outbox = Outbox::new(1, 10, u32::MAX);
+        let outbox = Outbox::new(3, 10, u32::MAX); // in phase: pinged at the very end
         change(&outbox);
         judge(&outbox, second, Timestamp::from_micros(1_000), 30, 75)
     }
@@ -111,6 +117,21 @@ mod tests {
         assert_eq!(verdict(70, |_| {}), Verdict::Ping);
         assert_eq!(verdict(85, |_| {}), Verdict::Close(CloseReason::HeartbeatTimeout));
         assert_eq!(verdict(85, |outbox| outbox.heard_at.store(84, Ordering::Relaxed)), Verdict::Leave);
+    }
+
+    #[test]
+    fn connections_that_fell_silent_together_are_pinged_one_after_the_other_within_the_heartbeat() {
+        let pinged_at = |number| {
+            let outbox = Outbox::new(number, 10, u32::MAX);
+            (11..=40)
+                .filter(|second| judge(&outbox, *second, Timestamp::from_micros(0), 30, 75) == Verdict::Ping)
+                .collect()
+        };
+        let seconds: Vec<Vec<u32>> = (0..300).map(pinged_at).collect();
+        for second in 38..=40 {
+            assert_eq!(seconds.iter().filter(|pings| **pings == [second]).count(), 100, "at {second}");
+        }
+        assert_eq!(phase(7, 1), 0);
     }
 
     #[test]

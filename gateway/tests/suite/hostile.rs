@@ -8,8 +8,10 @@ use crate::{
 use serde_json::json;
 use shared::{
     config::GatewayConfig,
+    engine::{Signal, Topic},
+    id::UserId,
     memory,
-    protocol::{CloseReason, event::Received},
+    protocol::{CloseReason, RoomName, event::Received},
     testkit::{Socket, socket::within},
 };
 use std::{
@@ -372,4 +374,34 @@ async fn the_largest_messages_at_the_full_rate_are_welcome() {
     let (sent, ()) = tokio::join!(within(writing.write_all(&frames)), hear);
     sent.unwrap();
     socket.quiet().await;
+}
+
+#[test]
+fn a_million_typing_events_leave_memory_flat() {
+    alone("hostile::a_million_typing_events_leave_memory_flat", 1_024, async {
+        let node = TestNode::with(unlimited).await;
+        let (ada, bob) = (node.somebody().await, node.somebody().await);
+        let room: RoomName = format!("conversation:{}", node.conversation(&ada, &bob).await).parse().unwrap();
+        let join = json!({"type": "join", "room": room});
+        let (mut reads, _) = Socket::ready(node.addr, &ada.token).await;
+        reads.call(join.clone()).await;
+        let mut stuck = Raw::connect_narrow(node.addr).await.ready(&bob.token).await;
+        stuck.write(&frame(TEXT, join.to_string().as_bytes())).await;
+        stuck.until(r#""type":"joined""#).await;
+        let (before, key) = (memory::resident().unwrap(), Topic::Room(room.clone()));
+        let typists: Vec<UserId> = (0..1_000).map(|_| UserId::new()).collect();
+        for round in 0..1_000 {
+            for user in &typists {
+                let signal = Signal::Typing { user: *user, ttl_ms: 6_000 };
+                node.ops.engine().broker.signal(&key, signal).await.unwrap();
+            }
+            if round % 10 == 0 {
+                reads.quiet().await;
+            }
+        }
+        println!("a million typing events: {} MiB more", grown_mib(before));
+        assert!(grown_mib(before) < 16, "{} MiB more", grown_mib(before));
+        drop((reads, stuck));
+        node.stop().await;
+    });
 }

@@ -160,6 +160,29 @@ async fn the_same_message_sent_twice_at_once_from_two_nodes_is_one_message() {
 }
 
 #[tokio::test]
+async fn a_position_in_auth_is_no_ack_and_the_device_is_fixed_by_the_first_ready() {
+    let node = TestNode::start().await;
+    let (ada, bob) = (node.somebody().await, node.somebody().await);
+    for n in 0..4 {
+        node.message(&ada, bob.id.0, &format!("{n}")).await;
+    }
+    let (mut socket, _) = Socket::resume(node.addr, &bob.token, json!({"device": "phone", "inbox": "3"})).await;
+    assert_eq!(socket.inbox().await.0, 4);
+    let cursor = |device: &'static str| {
+        let node = &node;
+        async move { node.ops.engine().mailbox.cursor(bob.id, device).await.unwrap().unwrap_or(0) }
+    };
+    assert_eq!(cursor("phone").await, 0, "naming a position acknowledges nothing");
+    let Received::Ready { device, .. } = socket.call(json!({"type": "auth", "device": "web", "inbox": "4"})).await
+    else {
+        panic!()
+    };
+    assert_eq!(device, "phone");
+    socket.call(json!({"type": "ack", "pos": "4"})).await;
+    assert_eq!((cursor("phone").await, cursor("web").await), (4, 0));
+}
+
+#[tokio::test]
 async fn every_device_keeps_its_own_position_and_a_new_one_starts_at_the_furthest() {
     let node = TestNode::start().await;
     let (ada, bob) = (node.somebody().await, node.somebody().await);

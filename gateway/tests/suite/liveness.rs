@@ -1,6 +1,7 @@
 //! Silence, and what an idle socket holds.
 
 use crate::node::TestNode;
+use futures_util::StreamExt;
 use serde_json::json;
 use shared::{
     protocol::CloseReason,
@@ -10,6 +11,7 @@ use shared::{
     },
 };
 use std::time::Duration;
+use tokio_tungstenite::tungstenite::{Message, protocol::CloseFrame};
 
 #[tokio::test]
 async fn a_silent_client_is_pinged_and_one_that_never_answers_is_closed() {
@@ -33,6 +35,35 @@ async fn a_silent_client_is_pinged_and_one_that_never_answers_is_closed() {
     })
     .await;
     drop(mute);
+}
+
+#[tokio::test]
+async fn a_goodbye_is_answered_with_the_same_code_and_counted_once() {
+    let node = TestNode::start().await;
+    for code in [1000_u16, 1001] {
+        let mut ws = Socket::open(node.addr).await.into_inner();
+        let goodbye = CloseFrame { code: code.into(), reason: "done".into() };
+        within(ws.close(Some(goodbye.clone()))).await.unwrap();
+        loop {
+            match within(ws.next()).await.unwrap().unwrap() {
+                Message::Text(hello) => assert!(hello.contains("hello")),
+                Message::Close(Some(answer)) => break assert_eq!(answer.code, goodbye.code),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    drop(Socket::open(node.addr).await);
+    node.until_closed(CloseReason::Gone).await;
+    within(async {
+        while node.gateway.connections() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let counts: Vec<_> =
+        node.metrics.stats().sockets.closed.into_iter().map(|close| (close.code, close.count)).collect();
+    assert_eq!(counts, [(1000, 2), (1006, 1)], "each under one code, once");
+    node.stop().await;
 }
 
 #[tokio::test]
