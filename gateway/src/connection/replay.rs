@@ -193,7 +193,9 @@ impl Member {
                 left -= 1;
                 left > 0
             });
-            frames.iter().for_each(|batch| self.take(batch));
+            for batch in &frames {
+                self.take(batch);
+            }
             match pulled {
                 Pulled::UpToDate => return,
                 Pulled::Some => {}
