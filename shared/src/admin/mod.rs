@@ -16,11 +16,16 @@
 //! a tracker of their own and end with the process's hard token. Nothing here changes anything; actions come later.
 
 mod guard;
+mod history;
+mod lists;
 mod page;
 mod process;
+mod recorder;
 mod sampler;
+mod select;
 mod server;
 mod stream;
+mod subscriptions;
 mod token;
 
 use crate::{
@@ -28,14 +33,20 @@ use crate::{
     config::{AdminConfig, ConfigError, DataDir, Environment},
     lifecycle::Lifecycle,
     metrics::Metrics,
+    protocol::admin::NodeInfo,
     store::Store,
 };
+use history::History;
+use recorder::Recorder;
 use sampler::Sampler;
 use std::{
     io,
     net::SocketAddr,
     path::Path,
-    sync::{Arc, atomic::AtomicU32},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, AtomicU64},
+    },
 };
 use token::TokenGuard;
 use tokio::net::TcpListener;
@@ -72,9 +83,15 @@ pub struct Admin {
 struct Shared {
     sources: AdminSources,
     sampler: Sampler,
+    recorder: Mutex<Recorder>,
+    history: Mutex<History>,
     port: u16,
     token: crate::secret::TokenHash,
     consoles: AtomicU32,
+    /// Bytes sent to consoles so far.
+    console_bytes: AtomicU64,
+    /// CPU time used to make lists for consoles so far, in microseconds.
+    console_cpu_us: AtomicU64,
     started_at: Timestamp,
     end: CancellationToken,
     tracker: TaskTracker,
@@ -97,17 +114,8 @@ impl Admin {
         let (token, hash) = TokenGuard::write(&data_dir.0, &sources.name, address)
             .map_err(|error| ConfigError::unusable("DATA_DIR", data_dir.0.display(), error))?;
         let (end, tracker) = (lifecycle.hard().child_token(), TaskTracker::new());
-        let shared = Arc::new(Shared {
-            sampler: Sampler::new(),
-            port: address.port(),
-            token: hash,
-            consoles: AtomicU32::new(0),
-            started_at: sources.clock.now(),
-            end: end.clone(),
-            tracker: tracker.clone(),
-            lifecycle: lifecycle.clone(),
-            sources,
-        });
+        let shared =
+            Arc::new(Shared::new(sources, address.port(), hash, end.clone(), tracker.clone(), lifecycle.clone()));
         tracker.spawn(sampler::run(Arc::clone(&shared)));
         tracker.spawn(server::run(listener, shared));
         Ok(Self { address, token, end, tracker })
@@ -134,6 +142,47 @@ impl Admin {
 impl Drop for Admin {
     fn drop(&mut self) {
         self.end.cancel();
+    }
+}
+
+impl Shared {
+    fn new(
+        sources: AdminSources,
+        port: u16,
+        token: crate::secret::TokenHash,
+        end: CancellationToken,
+        tracker: TaskTracker,
+        lifecycle: Lifecycle,
+    ) -> Self {
+        Self {
+            sampler: Sampler::default(),
+            recorder: Mutex::default(),
+            history: Mutex::new(History::new()),
+            port,
+            token,
+            consoles: AtomicU32::new(0),
+            console_bytes: AtomicU64::new(0),
+            console_cpu_us: AtomicU64::new(0),
+            started_at: sources.clock.now(),
+            end,
+            tracker,
+            lifecycle,
+            sources,
+        }
+    }
+
+    /// What does not change while the process lives.
+    fn info(&self) -> NodeInfo {
+        NodeInfo {
+            name: self.sources.name.clone(),
+            version: server::VERSION.into(),
+            environment: self.sources.environment.as_str().into(),
+            pid: std::process::id(),
+            started_at: self.started_at,
+            socket_limit: self.sources.socket_limit as u64,
+            engine: "memory".into(),
+            store: self.sources.store.as_ref().map_or("", Store::kind).into(),
+        }
     }
 }
 

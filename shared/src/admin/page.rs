@@ -10,14 +10,14 @@ use crate::{
 };
 
 /// The page at `/metrics`.
-pub(super) fn render(tick: &Tick, name: &str, version: &str) -> String {
+pub(super) fn render(tick: &Tick, statements: &[StatementStats], version: &str) -> String {
     let mut page = Page::new();
     page.head("pitchey_build_info", "gauge", "Which release runs under which name; always 1.");
-    page.sample("pitchey_build_info", &[("name", name), ("version", version)], 1.0);
+    page.sample("pitchey_build_info", &[("name", &tick.node), ("version", version)], 1.0);
     page.gauge("pitchey_draining", "1 while the process takes no new work.", u64::from(tick.state == State::Draining));
     process(&mut page, &tick.process, tick.uptime_ms);
     pools(&mut page, &tick.pools);
-    statements(&mut page, &tick.statements);
+    work(&mut page, statements);
     page.stats(&tick.stats);
     page.gauge("pitchey_admin_consoles", "Consoles that listen to this process.", tick.consoles.into());
     page.finish()
@@ -79,7 +79,7 @@ fn pools(page: &mut Page, pools: &[PoolStats]) {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus' numbers are doubles")]
-fn statements(page: &mut Page, statements: &[StatementStats]) {
+fn work(page: &mut Page, statements: &[StatementStats]) {
     let rows = |value: fn(&StatementStats) -> u64| -> Vec<(&str, u64)> {
         statements.iter().map(|row| (row.name.as_str(), value(row))).collect()
     };
@@ -99,28 +99,25 @@ fn statements(page: &mut Page, statements: &[StatementStats]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{clock::Timestamp, metrics::Metrics};
+    use crate::metrics::Metrics;
 
     #[test]
     fn every_pool_and_kind_of_work_has_its_lines_and_no_name_two_heads() {
         let tick = Tick {
+            node: "api".into(),
             seq: 1,
-            at: Timestamp::default(),
             uptime_ms: 1_500,
             state: State::Draining,
             process: ProcessStats { cpu_ms: 250, ..ProcessStats::default() },
             pools: ["sqlite-read", "sqlite-write"]
                 .map(|name| PoolStats { name: name.into(), ..PoolStats::default() })
                 .into(),
-            statements: vec![StatementStats {
-                name: "users.by_email".into(),
-                max_us: 2_000_000,
-                ..StatementStats::default()
-            }],
             stats: Metrics::new().stats(),
             consoles: 2,
+            ..Tick::default()
         };
-        let page = render(&tick, "api", "1.0.0");
+        let work = StatementStats { name: "users.by_email".into(), max_us: 2_000_000, ..StatementStats::default() };
+        let page = render(&tick, &[work], "1.0.0");
         for line in [
             "pitchey_build_info{name=\"api\",version=\"1.0.0\"} 1",
             "pitchey_draining 1",

@@ -114,7 +114,8 @@ fn answer(mut request: Request<Incoming>, shared: &Arc<Shared>) -> Answer {
     match path.as_str() {
         "/health/live" => json(StatusCode::OK, &serde_json::json!({ "status": "alive" })),
         "/metrics" => {
-            let page = page::render(&shared.snapshot(), &shared.sources.name, VERSION);
+            let work = shared.sources.store.as_ref().map(crate::store::Store::statement_stats).unwrap_or_default();
+            let page = page::render(&shared.snapshot(), &work, VERSION);
             finish(StatusCode::OK, text::CONTENT_TYPE, page)
         }
         "/admin/snapshot" => json(StatusCode::OK, &shared.snapshot()),

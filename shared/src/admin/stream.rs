@@ -1,11 +1,17 @@
 //! `/admin/stream`: one console's WebSocket.
 //!
-//! The console's task owns its socket and takes the newest tick whenever the last one is written, so a slow console
-//! skips ticks and costs one encoded tick of memory, no more. What it sends is read and ignored; there is nothing to
-//! ask for yet.
+//! The console's task owns its socket and takes the newest beat whenever the last one is written, so a slow console
+//! skips ticks and lists and costs one of each in memory, no more. Lists are made when they are due and there is room
+//! for them.
 
-use super::{Shared, sampler::encode, server};
-use crate::protocol::admin::{Hello, Message, TICK_MS, VERSION};
+use super::{
+    Shared, lists,
+    sampler::{Beat, encode},
+    select::Refusal,
+    server,
+    subscriptions::Subscriptions,
+};
+use crate::protocol::admin::{Hello, Message, Request as Asked, Role as Right, TICK_MS, VERSION};
 use futures_util::{SinkExt as _, StreamExt as _};
 use http_body_util::Full;
 use hyper::{
@@ -17,7 +23,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use std::{
     sync::{
-        Arc,
+        Arc, PoisonError,
         atomic::Ordering::{AcqRel, Relaxed},
     },
     time::Duration,
@@ -38,7 +44,7 @@ const MOST_CONSOLES: u32 = 32;
 /// A console that takes no byte for this long is gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Largest message from a console; it has nothing to say but pings.
+/// Largest message from a console: a subscription with the longest filter is a quarter of it.
 const MESSAGE_BYTES: usize = 4 * 1024;
 
 /// Answers the handshake and leaves the stream to a task of its own.
@@ -98,66 +104,126 @@ async fn run(upgrade: OnUpgrade, seat: Seat) {
     let _ = talk(&mut socket, &seat.0).await;
 }
 
-/// Hello, then ticks, until either side ends it.
+/// Hello, what is remembered, then a beat a second, until either side ends it.
 pub(super) async fn talk<S>(socket: &mut WebSocketStream<S>, shared: &Shared) -> Result<(), tungstenite::Error>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut ticks = shared.sampler.subscribe();
-    let mut sent = ticks.borrow_and_update().0;
-    send(socket, encode(&Message::Hello(hello(shared)))).await?;
+    let mut console = Console { socket, shared, subscriptions: Subscriptions::default() };
+    let mut beats = shared.sampler.subscribe();
+    let mut sent = beats.borrow_and_update().seq;
+    console.greet().await?;
     loop {
         tokio::select! {
             biased;
-            () = shared.end.cancelled() => return goodbye(socket).await,
-            heard = socket.next() => match heard {
+            () = shared.end.cancelled() => return console.goodbye(CloseCode::Away, "the process ends").await,
+            heard = console.socket.next() => match heard {
+                Some(Ok(tungstenite::Message::Text(text))) => console.heard(&text).await?,
                 Some(Ok(message)) if !message.is_close() => {}
                 Some(Err(error)) => return Err(error),
                 Some(Ok(_)) | None => return Ok(()),
             },
-            _ = ticks.changed() => {
-                let (seq, tick) = ticks.borrow_and_update().clone();
-                let lost = seq - sent - 1;
-                sent = seq;
-                if lost > 0 {
-                    send(socket, encode(&Message::Lost { count: lost })).await?;
-                }
-                send(socket, tick).await?;
+            _ = beats.changed() => {
+                let beat = beats.borrow_and_update().clone();
+                console.beat(&beat, beat.seq - sent - 1).await?;
+                sent = beat.seq;
             }
         }
     }
 }
 
-/// Waits until the frame is written, but not for ever.
-async fn send<S>(socket: &mut WebSocketStream<S>, text: Utf8Bytes) -> Result<(), tungstenite::Error>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    match tokio::time::timeout(WRITE_TIMEOUT, socket.send(tungstenite::Message::Text(text))).await {
-        Ok(sent) => sent,
-        Err(_) => Err(tungstenite::Error::ConnectionClosed),
-    }
+/// One console.
+struct Console<'a, S> {
+    socket: &'a mut WebSocketStream<S>,
+    shared: &'a Shared,
+    subscriptions: Subscriptions,
 }
 
-async fn goodbye<S>(socket: &mut WebSocketStream<S>) -> Result<(), tungstenite::Error>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let frame = CloseFrame { code: CloseCode::Away, reason: "the process ends".into() };
-    let closing = socket.send(tungstenite::Message::Close(Some(frame)));
-    tokio::time::timeout(Duration::from_millis(200), closing).await.unwrap_or(Ok(()))
+impl<S: AsyncRead + AsyncWrite + Unpin> Console<'_, S> {
+    async fn greet(&mut self) -> Result<(), tungstenite::Error> {
+        self.say(&Message::Hello(Box::new(hello(self.shared)))).await?;
+        let told = self.shared.history.lock().unwrap_or_else(PoisonError::into_inner).tell(&self.shared.sources.name);
+        for history in told {
+            self.say(&Message::History(history)).await?;
+        }
+        self.say(&Message::Nodes { nodes: vec![self.shared.status()] }).await?;
+        self.say(&Message::Alerts { alerts: Vec::new() }).await
+    }
+
+    async fn beat(&mut self, beat: &Beat, lost: u64) -> Result<(), tungstenite::Error> {
+        if lost > 0 {
+            self.say(&Message::Lost { count: lost }).await?;
+        }
+        for tick in beat.ticks.iter() {
+            self.send(tick.clone()).await?;
+        }
+        self.tell().await
+    }
+
+    /// Lists that are due.
+    async fn tell(&mut self) -> Result<(), tungstenite::Error> {
+        for message in self.subscriptions.due(self.shared) {
+            self.say(&message).await?;
+        }
+        Ok(())
+    }
+
+    async fn heard(&mut self, text: &str) -> Result<(), tungstenite::Error> {
+        let refused = match serde_json::from_str(text) {
+            Ok(Asked::Subscribe(wish)) => {
+                let id = wish.id;
+                self.subscriptions.add(wish).map_err(|refusal| (Some(id), refusal))
+            }
+            Ok(Asked::Unsubscribe { id }) => {
+                self.subscriptions.remove(id);
+                Ok(())
+            }
+            // serde's own message could quote what was sent at length.
+            Err(_) => Err((None, Refusal::new("bad_request", "this is no request of the admin protocol"))),
+        };
+        match refused {
+            Ok(()) => self.tell().await,
+            Err((id, Refusal { code, message })) => {
+                self.say(&Message::Refused { id, code: code.into(), message }).await
+            }
+        }
+    }
+
+    async fn say(&mut self, message: &Message) -> Result<(), tungstenite::Error> {
+        self.send(encode(message)).await
+    }
+
+    /// Waits until the frame is written, but not for ever.
+    async fn send(&mut self, text: Utf8Bytes) -> Result<(), tungstenite::Error> {
+        self.shared.console_bytes.fetch_add(text.len() as u64, Relaxed);
+        let sending = self.socket.send(tungstenite::Message::Text(text));
+        if let Ok(sent) = tokio::time::timeout(WRITE_TIMEOUT, sending).await {
+            return sent;
+        }
+        tracing::info!("dropped a console that took nothing for {WRITE_TIMEOUT:?}");
+        self.goodbye(CloseCode::Policy, "too slow").await?;
+        Err(tungstenite::Error::ConnectionClosed)
+    }
+
+    async fn goodbye(&mut self, code: CloseCode, reason: &'static str) -> Result<(), tungstenite::Error> {
+        let frame = CloseFrame { code, reason: reason.into() };
+        let closing = self.socket.send(tungstenite::Message::Close(Some(frame)));
+        tokio::time::timeout(Duration::from_millis(200), closing).await.unwrap_or(Ok(()))
+    }
 }
 
 fn hello(shared: &Shared) -> Hello {
     Hello {
         proto: VERSION,
-        name: shared.sources.name.clone(),
-        version: server::VERSION.into(),
-        environment: shared.sources.environment.as_str().into(),
-        pid: std::process::id(),
-        server_time: shared.sources.clock.now(),
-        started_at: shared.started_at,
+        cluster: shared.sources.environment.as_str().into(),
+        node: shared.info(),
+        server_time: shared.now(),
         tick_ms: TICK_MS,
-        socket_limit: shared.sources.socket_limit as u64,
+        operator: "local".into(),
+        role: Right::Admin,
+        views: lists::VIEWS.iter().map(|view| view.name().to_owned()).collect(),
+        actions: Vec::new(),
+        rules: Vec::new(),
+        nodes: vec![shared.status()],
     }
 }

@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::{
-    protocol::admin::{Message, State, Tick, TokenFile},
+    protocol::admin::{Message, Metric, Rows, State, Tick, TokenFile, VERSION},
     testkit::TestStore,
 };
-use futures_util::StreamExt as _;
+use futures_util::{SinkExt as _, StreamExt as _};
 use std::{net::Ipv4Addr, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -81,9 +81,12 @@ async fn next<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut WebSocketStream<S>
 }
 
 async fn next_tick<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut WebSocketStream<S>) -> Tick {
-    match next(stream).await {
-        Message::Tick(tick) => *tick,
-        other => panic!("expected a tick, got {other:?}"),
+    loop {
+        match next(stream).await {
+            Message::Tick(tick) => return *tick,
+            Message::Lost { .. } => panic!("a console that reads everything lost something"),
+            _ => {}
+        }
     }
 }
 
@@ -92,7 +95,7 @@ async fn the_stream_says_hello_and_then_ticks_with_growing_numbers() {
     let fixture = open().await;
     let mut stream = fixture.stream().await;
     let Message::Hello(hello) = next(&mut stream).await else { panic!("hello comes first") };
-    assert_eq!((hello.name.as_str(), hello.proto, hello.socket_limit), ("api", 1, 10));
+    assert_eq!((hello.node.name.as_str(), hello.proto, hello.node.socket_limit), ("api", VERSION, 10));
     fixture.metrics.frame_in(5);
     let first = next_tick(&mut stream).await;
     let second = next_tick(&mut stream).await;
@@ -252,17 +255,15 @@ async fn a_default_port_that_is_taken_is_replaced_and_a_chosen_one_is_an_error()
 
 #[tokio::test]
 async fn a_console_that_does_not_read_skips_ticks_and_is_told_how_many() {
-    let shared = Arc::new(Shared {
-        sources: sources("api", Metrics::new()),
-        sampler: Sampler::new(),
-        port: 0,
-        token: crate::secret::Token::generate().hash(),
-        consoles: AtomicU32::new(1),
-        started_at: Timestamp::default(),
-        end: CancellationToken::new(),
-        tracker: TaskTracker::new(),
-        lifecycle: Lifecycle::new(),
-    });
+    let (token, tracker) = (crate::secret::Token::generate().hash(), TaskTracker::new());
+    let shared = Arc::new(Shared::new(
+        sources("api", Metrics::new()),
+        0,
+        token,
+        CancellationToken::new(),
+        tracker,
+        Lifecycle::new(),
+    ));
     let (ours, theirs) = tokio::io::duplex(16); // too small for hello: the stream stands still until it is read
     let serving = Arc::clone(&shared);
     shared.tracker.spawn(async move {
@@ -272,11 +273,109 @@ async fn a_console_that_does_not_read_skips_ticks_and_is_told_how_many() {
     while !shared.sampler.is_watched() {
         tokio::task::yield_now().await;
     }
-    for seq in 1..=5 {
-        shared.sampler.publish(seq, sampler::encode(&Message::Tick(Box::new(shared.sample(seq, Duration::ZERO)))));
+    for _ in 1..=5 {
+        shared.beat(Duration::ZERO);
     }
     let mut console = WebSocketStream::from_raw_socket(theirs, Role::Client, None).await;
     assert!(matches!(next(&mut console).await, Message::Hello(_)));
-    assert_eq!(next(&mut console).await, Message::Lost { count: 4 });
-    assert_eq!(next_tick(&mut console).await.seq, 5);
+    let lost = loop {
+        match next(&mut console).await {
+            Message::Lost { count } => break count,
+            Message::Tick(tick) => panic!("tick {} came before what was lost", tick.seq),
+            _ => {}
+        }
+    };
+    assert_eq!((lost, next_tick(&mut console).await.seq), (4, 5));
+}
+
+/// What comes next besides ticks and what every console is told first.
+async fn next_answer<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut WebSocketStream<S>) -> Message {
+    loop {
+        let message = next(stream).await;
+        if matches!(message, Message::List(_) | Message::Refused { .. }) {
+            return message;
+        }
+    }
+}
+
+async fn ask<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut WebSocketStream<S>, request: &str) -> Message {
+    stream.send(tungstenite::Message::text(request.to_owned())).await.unwrap();
+    next_answer(stream).await
+}
+
+#[tokio::test]
+async fn a_console_that_comes_late_gets_what_happened_before() {
+    let fixture = open().await;
+    let mut first = fixture.stream().await;
+    let seen = next_tick(&mut first).await.seq;
+    fixture.metrics.frame_in(5);
+    while next_tick(&mut first).await.seq < seen + 2 {}
+    let mut second = fixture.stream().await;
+    let mut steps = Vec::new();
+    while steps.len() < 2 {
+        if let Message::History(history) = next(&mut second).await {
+            let frames = history.series.iter().find(|series| series.metric == Metric::FramesInPerS);
+            let seen = frames.is_some_and(|series| series.values.iter().flatten().any(|rate| *rate > 0.0));
+            assert_eq!(seen, history.step_ms == 1_000, "the second in which a frame came is remembered");
+            steps.push((history.node, history.step_ms));
+        }
+    }
+    assert_eq!(steps, [("api".into(), 1_000), ("api".into(), 60_000)]);
+}
+
+#[tokio::test]
+async fn a_list_is_filtered_sorted_and_cut_by_the_server_and_sent_again_only_when_it_changed() {
+    let fixture = open().await;
+    let answer = |route| fixture.metrics.request().finish("GET", route, 200);
+    (0..3).for_each(|_| answer("/api/pitches"));
+    answer("/api/genres");
+    answer("/health");
+    let mut stream = fixture.stream().await;
+    while next_tick(&mut stream).await.seq < 2 {}
+    let wish = r#"{"type":"subscribe","id":7,"query":{"view":"endpoints","filter":"route~/api","sort":{"by":"total","descending":true},"limit":1}}"#;
+    let Message::List(list) = ask(&mut stream, wish).await else { panic!("an answer comes at once") };
+    assert_eq!((list.id, list.total, list.matched, list.next.is_some()), (7, 3, 2, true));
+    let Rows::Endpoints(rows) = &list.rows else { panic!("{list:?}") };
+    assert_eq!((rows.len(), rows[0].route.as_str(), rows[0].total), (1, "/api/pitches", 3));
+
+    // Ticks pass without another list, until there is something new to say.
+    let quiet = next_tick(&mut stream).await.seq;
+    answer("/api/genres");
+    answer("/api/genres");
+    answer("/api/genres");
+    let Message::List(list) = next_answer(&mut stream).await else { panic!("the order changed") };
+    let Rows::Endpoints(rows) = &list.rows else { panic!("{list:?}") };
+    assert_eq!((rows[0].route.as_str(), rows[0].total), ("/api/genres", 4));
+    assert!(quiet >= 2);
+}
+
+#[tokio::test]
+async fn what_a_console_asks_amiss_is_refused_by_name_and_the_stream_goes_on() {
+    let fixture = open().await;
+    let mut stream = fixture.stream().await;
+    for (request, expected_id, expected_code) in [
+        ("{", None, "bad_request"),
+        (r#"{"type":"shutdown"}"#, None, "bad_request"),
+        (r#"{"type":"subscribe","id":1,"query":{"view":"endpoints","filter":"colour=red"}}"#, Some(1), "bad_filter"),
+        (r#"{"type":"subscribe","id":2,"query":{"view":"endpoints","sort":{"by":"colour"}}}"#, Some(2), "bad_sort"),
+        (r#"{"type":"subscribe","id":3,"query":{"view":"endpoints","after":"x"}}"#, Some(3), "bad_cursor"),
+        (r#"{"type":"subscribe","id":4,"query":{"view":"queues"}}"#, Some(4), "unavailable"),
+    ] {
+        let Message::Refused { id, code, message } = ask(&mut stream, request).await else { panic!("{request}") };
+        assert_eq!((id, code.as_str()), (expected_id, expected_code), "{message}");
+    }
+    for id in 10..26 {
+        let wish = format!(r#"{{"type":"subscribe","id":{id},"query":{{"view":"endpoints"}}}}"#);
+        assert!(matches!(ask(&mut stream, &wish).await, Message::List(_)));
+    }
+    let Message::Refused { code, .. } =
+        ask(&mut stream, r#"{"type":"subscribe","id":99,"query":{"view":"endpoints"}}"#).await
+    else {
+        panic!("one too many")
+    };
+    assert_eq!(code, "too_many");
+    stream.send(tungstenite::Message::text(r#"{"type":"unsubscribe","id":10}"#)).await.unwrap();
+    let again = r#"{"type":"subscribe","id":99,"query":{"view":"endpoints"}}"#;
+    assert!(matches!(ask(&mut stream, again).await, Message::List(_)));
+    assert!(next_tick(&mut stream).await.seq > 0);
 }

@@ -45,19 +45,19 @@ impl Gauge {
 
 /// Durations in fixed buckets.
 #[derive(Debug, Default)]
-pub(super) struct Histogram {
+pub(crate) struct Histogram {
     counts: [AtomicU64; BOUNDS_US.len() + 1],
     sum_us: AtomicU64,
 }
 
 impl Histogram {
-    pub(super) fn observe(&self, duration: Duration) {
+    pub(crate) fn observe(&self, duration: Duration) {
         let us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         self.counts[HistogramStats::bucket(us)].fetch_add(1, Relaxed);
         self.sum_us.fetch_add(us, Relaxed);
     }
 
-    pub(super) fn get(&self) -> HistogramStats {
+    pub(crate) fn get(&self) -> HistogramStats {
         let counts = std::array::from_fn(|bucket| self.counts[bucket].load(Relaxed));
         HistogramStats { counts, sum_us: self.sum_us.load(Relaxed) }
     }

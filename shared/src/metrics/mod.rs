@@ -14,7 +14,8 @@ use crate::protocol::{
     CloseReason,
     admin::{CloseCount, HttpStats, NamedCount, RelayStats, RouteStats, SocketStats, Stats},
 };
-use instrument::{Counter, Family, Gauge, Histogram};
+pub(crate) use instrument::Histogram;
+use instrument::{Counter, Family, Gauge};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -49,6 +50,7 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Route {
     by_class: [Counter; 5],
+    limited: Counter,
     durations: Histogram,
 }
 
@@ -182,9 +184,10 @@ impl Metrics {
             method: method.to_owned(),
             route: route.to_owned(),
             by_class: std::array::from_fn(|class| cell.by_class[class].get()),
+            limited: cell.limited.get(),
             durations: cell.durations.get(),
         });
-        HttpStats { in_flight: self.0.in_flight.get(), abandoned: self.0.abandoned.get(), routes }
+        HttpStats::of(self.0.in_flight.get(), self.0.abandoned.get(), routes)
     }
 
     fn socket_stats(&self) -> SocketStats {
@@ -237,6 +240,7 @@ impl Request {
         let cell = self.metrics.0.routes.with((known(method), route));
         let class = usize::from(status / 100).clamp(1, 5) - 1;
         cell.by_class[class].add(1);
+        cell.limited.add(u64::from(status == 429));
         cell.durations.observe(self.since.elapsed());
     }
 }
@@ -304,8 +308,8 @@ mod tests {
         first.finish("GET", "/api/pitches/{id}", 404);
         drop(second);
         let stats = metrics.stats().http;
-        assert_eq!((stats.in_flight, stats.abandoned, stats.by_class()), (0, 1, [0, 0, 0, 1, 0]));
-        assert_eq!((stats.routes[0].route.as_str(), stats.durations().count()), ("/api/pitches/{id}", 1));
+        assert_eq!((stats.in_flight, stats.abandoned, stats.by_class), (0, 1, [0, 0, 0, 1, 0]));
+        assert_eq!((stats.routes[0].route.as_str(), stats.durations.count()), ("/api/pitches/{id}", 1));
     }
 
     #[test]

@@ -17,11 +17,12 @@ const BUCKETS: usize = 27 * 4;
 pub(super) struct Histogram {
     buckets: [AtomicU64; BUCKETS],
     max_us: AtomicU64,
+    sum_us: AtomicU64,
 }
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { buckets: array::from_fn(|_| AtomicU64::new(0)), max_us: AtomicU64::new(0) }
+        Self { buckets: array::from_fn(|_| AtomicU64::new(0)), max_us: AtomicU64::new(0), sum_us: AtomicU64::new(0) }
     }
 }
 
@@ -30,6 +31,7 @@ impl Histogram {
         let us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         self.buckets[bucket(us)].fetch_add(1, Relaxed);
         self.max_us.fetch_max(us, Relaxed);
+        self.sum_us.fetch_add(us, Relaxed);
     }
 
     pub(super) fn count(&self) -> u64 {
@@ -38,6 +40,10 @@ impl Histogram {
 
     pub(super) fn max_us(&self) -> u64 {
         self.max_us.load(Relaxed)
+    }
+
+    pub(super) fn sum_us(&self) -> u64 {
+        self.sum_us.load(Relaxed)
     }
 
     /// The duration in microseconds that a share of `percent` stays under; 0 when nothing was counted.

@@ -157,6 +157,14 @@ impl Store {
         Ok(Self(Arc::new(Inner { db, pool, clock, statements: Statements::default() })))
     }
 
+    /// `sqlite` or `postgres`.
+    pub fn kind(&self) -> &'static str {
+        match self.0.db {
+            Db::Postgres { .. } => "postgres",
+            Db::Sqlite { .. } => "sqlite",
+        }
+    }
+
     /// Brings the schema up to date. Running it again changes nothing; a database that is newer than this release
     /// is refused with [`StoreError::SchemaTooNew`]. Not through a pooler: there it is a [`StoreError::Config`] unless
     /// there is an address past it.

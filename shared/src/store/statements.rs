@@ -59,7 +59,9 @@ impl Entry {
             errors: self.errors.load(Relaxed),
             p50_us: self.durations.percentile_us(50),
             p95_us: self.durations.percentile_us(95),
+            p99_us: self.durations.percentile_us(99),
             max_us: self.durations.max_us(),
+            total_us: self.durations.sum_us(),
         }
     }
 }

@@ -46,7 +46,7 @@ impl Cluster {
     }
 
     fn add(&mut self, node: &Node) {
-        self.socket_limit += node.hello().map_or(0, |hello| hello.socket_limit);
+        self.socket_limit += node.hello().map_or(0, |hello| hello.node.socket_limit);
         self.minute.add(&node.minute());
         if let Some(tick) = node.tick() {
             self.sockets += tick.stats.sockets.open();

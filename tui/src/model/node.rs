@@ -58,7 +58,7 @@ impl Node {
     pub(super) fn apply(&mut self, what: What, now: Moment) {
         match what {
             What::Hello(hello) => {
-                if self.hello.as_ref().is_some_and(|known| known.started_at != hello.started_at) {
+                if self.hello.as_ref().is_some_and(|known| known.node.started_at != hello.node.started_at) {
                     self.begin_anew();
                 }
                 self.hello = Some(*hello);

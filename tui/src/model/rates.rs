@@ -55,7 +55,7 @@ impl Rates {
             closed: per_second(old.sockets.closed_total(), new.sockets.closed_total()),
             frames_in: per_second(old.sockets.frames_in, new.sockets.frames_in),
             frames_out: per_second(old.sockets.frames_out, new.sockets.frames_out),
-            requests: per_second(old.http.by_class().iter().sum(), new.http.by_class().iter().sum()),
+            requests: per_second(old.http.by_class.iter().sum(), new.http.by_class.iter().sum()),
             cores: per_second(before.process.cpu_ms, after.process.cpu_ms) / 1e3,
             pools: after.pools.iter().map(|pool| PoolRates::of(pool, &before.pools, seconds)).collect(),
         })
@@ -103,14 +103,14 @@ pub(crate) struct Minute {
 impl Window {
     /// Adds a tick.
     pub(crate) fn push(&mut self, tick: &Tick) {
-        let classes = tick.stats.http.by_class();
+        let classes = tick.stats.http.by_class;
         if self.0.len() > WINDOW {
             self.0.pop_front();
         }
         self.0.push_back(Point {
             answers: classes.iter().sum(),
             failures: classes[4],
-            durations: tick.stats.http.durations(),
+            durations: tick.stats.http.durations.clone(),
         });
     }
 

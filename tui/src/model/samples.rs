@@ -5,7 +5,7 @@ use shared::{
     clock::Timestamp,
     model::PoolStats,
     protocol::admin::{
-        CloseCount, Hello, Histogram, HttpStats, NamedCount, ProcessStats, RouteStats, SocketStats, State, Stats, Tick,
+        CloseCount, Hello, Histogram, HttpStats, NamedCount, NodeInfo, ProcessStats, SocketStats, State, Stats, Tick,
         VERSION,
     },
 };
@@ -15,17 +15,17 @@ use std::time::Duration;
 const BEGAN: i64 = 1_795_349_040_000_000;
 
 pub(crate) fn hello(name: &str) -> Hello {
-    Hello {
-        proto: VERSION,
+    let node = NodeInfo {
         name: name.into(),
         version: "1.0.0".into(),
         environment: "development".into(),
         pid: 4_711,
-        server_time: Timestamp::from_micros(BEGAN),
         started_at: Timestamp::from_micros(BEGAN),
-        tick_ms: 1_000,
         socket_limit: 20_000,
-    }
+        ..NodeInfo::default()
+    };
+    let server_time = Timestamp::from_micros(BEGAN);
+    Hello { proto: VERSION, node, server_time, tick_ms: 1_000, ..Hello::default() }
 }
 
 /// The tick `second` seconds after the process began: every counter has grown by the same each second.
@@ -35,6 +35,7 @@ pub(crate) fn tick(second: u64) -> Tick {
     durations.counts[2] = 90 * second;
     durations.counts[5] = 10 * second;
     Tick {
+        node: "api".into(),
         seq: second,
         at: Timestamp::from_micros(BEGAN) + Duration::from_secs(second),
         uptime_ms: second * 1_000,
@@ -78,17 +79,12 @@ pub(crate) fn tick(second: u64) -> Tick {
                 ..PoolStats::default()
             },
         ],
-        statements: Vec::new(),
         stats: Stats {
             http: HttpStats {
                 in_flight: 3,
-                abandoned: 0,
-                routes: vec![RouteStats {
-                    method: "GET".into(),
-                    route: "/api/pitches".into(),
-                    by_class: [0, 98 * second, 0, second, second],
-                    durations,
-                }],
+                by_class: [0, 98 * second, 0, second, second],
+                durations,
+                ..HttpStats::default()
             },
             sockets: SocketStats {
                 authenticated: 4_800,
@@ -103,6 +99,7 @@ pub(crate) fn tick(second: u64) -> Tick {
             ..Stats::default()
         },
         consoles: 1,
+        ..Tick::default()
     }
 }
 

@@ -30,7 +30,7 @@ fn rates_come_from_two_ticks_of_one_life() {
 fn a_process_that_began_anew_has_no_rates_yet_instead_of_wrong_ones() {
     let (mut store, now) = listened(&["api"], 5);
     let mut again = hello("api");
-    again.started_at = again.started_at + Duration::from_mins(1);
+    again.node.started_at = again.node.started_at + Duration::from_mins(1);
     say(&mut store, What::Hello(Box::new(again)), now);
     say(&mut store, What::Tick(Box::new(tick(1))), now);
     assert_eq!(store.nodes()[0].rates(), None);

@@ -60,7 +60,7 @@ async fn listen(source: &Source, events: &mpsc::Sender<Event>, backoff: &mut Bac
     let file = source.resolve()?;
     let connecting = Box::pin(connect(&file));
     let mut socket = timeout(CONNECT, connecting).await.map_err(|_| anyhow!("no answer from {}", file.address))??;
-    let mut greeted = false;
+    let mut name = None;
     loop {
         let said = timeout(SILENCE, hear(&mut socket)).await.map_err(|_| anyhow!("silent for {SILENCE:?}"))??;
         let what = match said {
@@ -68,13 +68,15 @@ async fn listen(source: &Source, events: &mpsc::Sender<Event>, backoff: &mut Bac
                 bail!("it speaks version {} of the admin protocol, this console {VERSION}: update it", hello.proto)
             }
             Said::Hello(hello) => {
-                greeted = true;
+                name = Some(hello.node.name.clone());
                 backoff.reset();
-                What::Hello(Box::new(hello))
+                What::Hello(hello)
             }
-            _ if !greeted => bail!("{} did not say hello: is it Pitchey?", file.address),
-            Said::Tick(tick) => What::Tick(tick),
+            _ if name.is_none() => bail!("{} did not say hello: is it Pitchey?", file.address),
+            // The others of its cluster have links of their own.
+            Said::Tick(tick) if Some(&tick.node) == name.as_ref() => What::Tick(tick),
             Said::Lost { count } => What::Lost(count),
+            _ => continue,
         };
         if events.send(Event { node: source.name.clone(), what }).await.is_err() {
             return Ok(());

@@ -95,7 +95,7 @@ async fn say(socket: &mut WebSocketStream<TcpStream>, said: &Said) {
 async fn a_link_heals_by_itself_after_a_restart_with_another_token() {
     let mut stage = Stage::set("first").await;
     let mut socket = welcome(stage.accept().await, "first").await.unwrap();
-    say(&mut socket, &Said::Hello(samples::hello("api"))).await;
+    say(&mut socket, &Said::Hello(Box::new(samples::hello("api")))).await;
     say(&mut socket, &Said::Tick(Box::new(samples::tick(1)))).await;
     assert!(matches!(stage.heard().await, What::Hello(_)));
     assert!(matches!(stage.heard().await, What::Tick(_)));
@@ -106,7 +106,7 @@ async fn a_link_heals_by_itself_after_a_restart_with_another_token() {
 
     write_token(stage.folder.path(), &stage.listener, "second");
     let mut socket = welcome(stage.accept().await, "second").await.unwrap();
-    say(&mut socket, &Said::Hello(samples::hello("api"))).await;
+    say(&mut socket, &Said::Hello(Box::new(samples::hello("api")))).await;
     say(&mut socket, &Said::Lost { count: 4 }).await;
     assert!(matches!(stage.heard().await, What::Hello(_)));
     assert!(matches!(stage.heard().await, What::Lost(4)));
@@ -127,7 +127,7 @@ async fn a_refused_token_is_named_as_that() {
 async fn garbage_a_newer_protocol_and_a_missing_hello_are_clear_lines() {
     let mut newer = samples::hello("api");
     newer.proto = VERSION + 1;
-    let newer = serde_json::to_string(&Said::Hello(newer)).unwrap();
+    let newer = serde_json::to_string(&Said::Hello(Box::new(newer))).unwrap();
     let early = serde_json::to_string(&Said::Lost { count: 1 }).unwrap();
     for (sent, expected) in
         [("\u{1b}[2J{]", "no message"), (newer.as_str(), "update it"), (early.as_str(), "did not say hello")]
@@ -156,7 +156,7 @@ async fn a_server_that_speaks_something_else_is_named() {
 async fn a_link_that_goes_silent_without_closing_is_given_up() {
     let mut stage = Stage::set("t").await;
     let mut socket = welcome(stage.accept().await, "t").await.unwrap();
-    say(&mut socket, &Said::Hello(samples::hello("api"))).await;
+    say(&mut socket, &Said::Hello(Box::new(samples::hello("api")))).await;
     assert!(matches!(stage.heard().await, What::Hello(_)));
     let why = stage.down().await;
     assert!(why.contains("silent"), "{why}");

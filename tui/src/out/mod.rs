@@ -82,7 +82,7 @@ mod tests {
     fn store() -> (Store, Moment) {
         let (mut store, now) = samples::listened(&["api"], 5);
         let mut hello = samples::hello("gw\u{1b}[2J-1");
-        hello.version = "1.0\u{202e}.0".into();
+        hello.node.version = "1.0\u{202e}.0".into();
         store.apply(Event { node: "gw\u{1b}[2J-1".into(), what: What::Hello(Box::new(hello)) }, now);
         store.apply(Event { node: "gw\u{1b}[2J-1".into(), what: What::Tick(Box::new(samples::tick(1))) }, now);
         (store, now)

@@ -68,7 +68,7 @@ fn write_node(out: &mut String, node: &Node, now: Moment) -> std::fmt::Result {
         )?;
     }
     if let Some(hello) = node.hello() {
-        write!(out, ", version {}, pid {}", plain(&hello.version), hello.pid)?;
+        write!(out, ", version {}, pid {}", plain(&hello.node.version), hello.node.pid)?;
     }
     writeln!(out)
 }

@@ -46,7 +46,7 @@ pub(super) fn link(store: &Store, now: Duration, theme: Theme) -> Span<'static> 
 
 /// The environment in capitals: production must not be mistaken for anything else.
 fn badge(store: &Store) -> String {
-    let environment = store.nodes().iter().find_map(|node| node.hello()).map(|hello| plain(&hello.environment));
+    let environment = store.nodes().iter().find_map(|node| node.hello()).map(|hello| plain(&hello.node.environment));
     format!("PITCHEY {}", environment.unwrap_or_default().to_uppercase()).trim_end().to_owned()
 }
 

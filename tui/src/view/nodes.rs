@@ -103,13 +103,17 @@ fn cells(node: &Node, now: Moment) -> Vec<String> {
 fn about(node: &Node) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     if let Some(hello) = node.hello() {
-        let (version, environment) = (plain(&hello.version), plain(&hello.environment));
+        let (version, environment) = (plain(&hello.node.version), plain(&hello.node.environment));
         lines.push(Line::from(format!(
             "{} · version {version} · {environment} · pid {}",
-            plain(&hello.name),
-            hello.pid
+            plain(&hello.node.name),
+            hello.node.pid
         )));
-        lines.push(Line::from(format!("started {} · takes {} sockets", hello.started_at, count(hello.socket_limit))));
+        lines.push(Line::from(format!(
+            "started {} · takes {} sockets",
+            hello.node.started_at,
+            count(hello.node.socket_limit)
+        )));
     }
     if let Some(tick) = node.tick() {
         let process = &tick.process;

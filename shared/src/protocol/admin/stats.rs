@@ -1,4 +1,4 @@
-//! A process's numbers at one moment: what `/metrics` renders and the console draws. Counters count from the start
+//! Counters of a process at one moment: what `/metrics` renders and the console draws. Counters count from the start
 //! of the process, so that a reader who missed ticks still gets rates right: they subtract two moments.
 
 use serde::{Deserialize, Serialize};
@@ -26,21 +26,25 @@ pub struct HttpStats {
     pub in_flight: u64,
     /// Requests that ended without an answer: the client left, or the handler panicked.
     pub abandoned: u64,
-    /// What happened on each route that was asked for at least once.
+    /// Answers so far, by class: 1xx, 2xx, 3xx, 4xx, 5xx.
+    pub by_class: [u64; 5],
+    /// Durations of all routes together.
+    pub durations: Histogram,
+    /// What happened on each route that was asked for at least once. Not in the ticks of the stream: the endpoints view
+    /// shows them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<RouteStats>,
 }
 
 impl HttpStats {
-    /// Answers so far, by class: 1xx, 2xx, 3xx, 4xx, 5xx.
-    pub fn by_class(&self) -> [u64; 5] {
-        self.routes.iter().fold([0; 5], |sum, route| std::array::from_fn(|class| sum[class] + route.by_class[class]))
-    }
-
-    /// Durations of all routes together.
-    pub fn durations(&self) -> Histogram {
-        let mut all = Histogram::default();
-        self.routes.iter().for_each(|route| all.add(&route.durations));
-        all
+    /// Sums up the routes.
+    pub fn of(in_flight: u64, abandoned: u64, routes: Vec<RouteStats>) -> Self {
+        let mut all = Self { in_flight, abandoned, ..Self::default() };
+        for route in &routes {
+            all.durations.add(&route.durations);
+            all.by_class = std::array::from_fn(|class| all.by_class[class] + route.by_class[class]);
+        }
+        Self { routes, ..all }
     }
 }
 
@@ -54,6 +58,8 @@ pub struct RouteStats {
     pub route: String,
     /// Answers by class: 1xx, 2xx, 3xx, 4xx, 5xx.
     pub by_class: [u64; 5],
+    /// Those of the 4xx that were refused for asking too often (429).
+    pub limited: u64,
     /// From the request's head to the answer's head.
     pub durations: Histogram,
 }
@@ -117,6 +123,67 @@ pub struct RelayStats {
     pub failures: u64,
     /// From a row's commit to its delivery.
     pub lag: Histogram,
+}
+
+/// What the operating system and the runtime say about a process; zero where they do not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProcessStats {
+    /// Resident memory.
+    pub rss_bytes: u64,
+    /// CPU time so far, in milliseconds, all threads together.
+    pub cpu_ms: u64,
+    /// Threads.
+    pub threads: u64,
+    /// Open files and sockets.
+    pub open_fds: u64,
+    /// Most that may be open.
+    pub max_fds: u64,
+    /// Tasks alive in the runtime.
+    pub tasks: u64,
+    /// How late this tick was woken, in microseconds: what every task waits when the machine is busy.
+    pub loop_lag_us: u64,
+}
+
+/// What Redis says about itself, asked by one node every few seconds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RedisStats {
+    /// Whether it answered.
+    pub up: bool,
+    /// `primary`, `replica`, or what it says.
+    pub role: String,
+    /// Its release.
+    pub version: String,
+    /// A PING's way there and back, in microseconds.
+    pub ping_us: u64,
+    /// Memory used.
+    pub memory_bytes: u64,
+    /// Most memory it may use; 0 without a limit.
+    pub memory_limit_bytes: u64,
+    /// Connections.
+    pub clients: u64,
+    /// Connections that wait in a blocking command.
+    pub blocked_clients: u64,
+    /// Commands a second, by its own word.
+    pub ops_per_s: u64,
+    /// Look-ups that found a key.
+    pub hits: u64,
+    /// Look-ups that did not.
+    pub misses: u64,
+    /// Keys given up for want of memory.
+    pub evicted: u64,
+    /// Connections refused because there were too many.
+    pub rejected: u64,
+    /// Channels somebody is subscribed to.
+    pub channels: u64,
+    /// Replicas connected to it.
+    pub replicas: u64,
+    /// Seconds since it began.
+    pub uptime_s: u64,
+    /// The last error on the way to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
 }
 
 /// A count under a name from a closed set.

@@ -72,6 +72,7 @@ impl<B: Backend> Pool<B> {
         let state = self.bb8.state();
         let counted = &state.statistics;
         let retired = self.tally.retirements();
+        let last_error = self.tally.last_error();
         PoolStats {
             name: self.tally.name().to_owned(),
             max_size: self.bb8.config().max_size,
@@ -81,8 +82,15 @@ impl<B: Backend> Pool<B> {
             waiting: self.tally.waiting(),
             gets: counted.get_started,
             timeouts: counted.get_timed_out,
+            direct: counted.get_direct,
+            waited: counted.get_waited,
+            wait_total_us: u64::try_from(counted.get_wait_time.as_micros()).unwrap_or(u64::MAX),
+            pending: bb8_pending(counted),
             wait_p50_us: self.tally.waits().percentile_us(50),
             wait_p95_us: self.tally.waits().percentile_us(95),
+            waits: self.tally.waits_told(),
+            wait_max_us: self.tally.waits().max_us(),
+            wait_limit_ms: u64::try_from(self.bb8.config().connection_timeout.as_millis()).unwrap_or(u64::MAX),
             // bb8 does not count the first one, which was added from outside.
             created: counted.connections_created + 1,
             closed_broken: counted.connections_closed_broken.saturating_sub(retired),
@@ -90,9 +98,15 @@ impl<B: Backend> Pool<B> {
             closed_max_lifetime: counted.connections_closed_max_lifetime + retired,
             closed_idle: counted.connections_closed_idle_timeout,
             errors: self.tally.errors(),
-            last_error: self.tally.last_error(),
+            last_error: last_error.as_ref().map(|(_, text)| text.clone()),
+            last_error_s: last_error.map(|(at, _)| at.elapsed().as_secs()),
         }
     }
+}
+
+/// What `Statistics::pending_gets` says, without its underflow.
+fn bb8_pending(counted: &bb8::Statistics) -> u64 {
+    counted.get_started.saturating_sub(counted.get_direct + counted.get_waited + counted.get_timed_out)
 }
 
 /// Often enough to keep the shorter of the two limits, and not more than once in 50 ms.

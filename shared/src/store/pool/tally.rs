@@ -3,7 +3,7 @@
 //! bb8's own `pending_gets` drifts upwards for ever when callers are cancelled while they wait, so the waiting gauge
 //! is a guard of ours. Its error sink does nothing by default; this one logs, counts and keeps the last error.
 
-use crate::store::histogram::Histogram;
+use crate::{metrics::Histogram as WaitHistogram, store::histogram::Histogram};
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
@@ -18,6 +18,8 @@ pub(super) struct Tally {
     name: &'static str,
     waiting: AtomicU32,
     waits: Histogram,
+    /// The same in the console's buckets, which can be subtracted and added up.
+    waits_told: WaitHistogram,
     retired: AtomicU64,
     failing: AtomicBool,
     errors: AtomicU64,
@@ -30,6 +32,7 @@ impl Tally {
             name,
             waiting: AtomicU32::new(0),
             waits: Histogram::default(),
+            waits_told: WaitHistogram::default(),
             retired: AtomicU64::new(0),
             failing: AtomicBool::new(false),
             errors: AtomicU64::new(0),
@@ -53,6 +56,11 @@ impl Tally {
 
     pub(super) fn waited(&self, duration: Duration) {
         self.waits.record(duration);
+        self.waits_told.observe(duration);
+    }
+
+    pub(super) fn waits_told(&self) -> crate::protocol::admin::Histogram {
+        self.waits_told.get()
     }
 
     pub(super) fn waits(&self) -> &Histogram {
@@ -82,8 +90,9 @@ impl Tally {
         self.errors.load(Relaxed)
     }
 
-    pub(super) fn last_error(&self) -> Option<String> {
-        self.locked().as_ref().map(|(_, text)| text.clone())
+    /// When, and what.
+    pub(super) fn last_error(&self) -> Option<(Instant, String)> {
+        self.locked().clone()
     }
 
     /// The last error if it came after `since`: then a wait was in vain because the database is away, not because
