@@ -102,8 +102,12 @@ impl Setup {
         Err(failed(command[0], self.folder()))
     }
 
+    /// The server's log. The server's shell opens it again, as the server's user.
     fn log(&self) -> io::Result<fs::File> {
-        fs::File::options().create(true).append(true).open(self.folder().join("log"))
+        let path = self.folder().join("log");
+        let log = fs::File::options().create(true).append(true).open(&path)?;
+        self.runner.give(&path)?;
+        Ok(log)
     }
 
     /// Prepares the server's shell. `ending` is the signal that ends the server with the test (`KILL`, or what lets it
