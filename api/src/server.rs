@@ -6,11 +6,7 @@
 //!
 //! What is no HTTP at all hyper answers itself (400, 414, 431, without our headers): no request ever comes into being.
 
-use crate::{
-    app::App,
-    http,
-    places::{Place, Places},
-};
+use crate::{app::App, http, places::Places};
 use ::http::{Request, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -19,6 +15,7 @@ use hyper_util::{
     server::conn::auto,
     service::TowerToHyperService,
 };
+use shared::tls::{self, Tls};
 use std::{
     convert::Infallible,
     io,
@@ -30,6 +27,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpSocket, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::sleep,
@@ -56,6 +54,9 @@ const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// How often a silent HTTP/2 connection is asked whether it is alive, and how long it may take to say so.
 const H2_KEEP_ALIVE: Duration = Duration::from_secs(30);
 
+/// What the listener speaks inside TLS, as it prefers it.
+pub const PROTOCOLS: [&str; 2] = [tls::HTTP_2, tls::HTTP_1];
+
 /// Binds the public address. The listener is ready when this returns.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
@@ -65,8 +66,9 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Accepts until the soft stop. Every connection is a task of the lifecycle's tracker.
-pub async fn serve(app: App, listener: TcpListener) {
+/// Accepts until the soft stop. Every connection is a task of the lifecycle's tracker; with `tls` it begins with a
+/// handshake, which holds the connection's places and has the deadline of a request's head.
+pub async fn serve(app: App, listener: TcpListener, tls: Option<Tls>) {
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let builder = Arc::new(connection_builder(app.config.http.header_timeout));
     let (stop, places) = (app.lifecycle.soft().clone(), Places::default());
@@ -86,7 +88,15 @@ pub async fn serve(app: App, listener: TcpListener) {
             tracing::debug!(%peer, "an address has all the connections it may have");
             continue;
         }
-        app.lifecycle.tracker().spawn(connection(app.clone(), builder.clone(), stream, peer, (permit, place)));
+        let (app, builder, tls) = (app.clone(), builder.clone(), tls.clone());
+        let tracker = app.lifecycle.tracker().clone();
+        tracker.spawn(async move {
+            let _given_back_at_the_end = (permit, place);
+            let Some(tls) = tls else { return connection(app, builder, stream, peer).await };
+            if let Some(stream) = shake_hands(&app, &tls, stream, peer).await {
+                connection(app, builder, stream, peer).await;
+            }
+        });
     }
 }
 
@@ -149,14 +159,25 @@ fn service(app: App, peer: SocketAddr, asked: Arc<AtomicBool>) -> Service {
     BoxCloneSyncService::new(stack)
 }
 
-/// One connection, from its first byte to its last answer. Its places are given back when this ends, also by upgrade.
-async fn connection(
-    app: App,
-    builder: Arc<auto::Builder<TokioExecutor>>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    _places: (OwnedSemaphorePermit, Option<Place>),
-) {
+async fn shake_hands(app: &App, tls: &Tls, stream: TcpStream, peer: SocketAddr) -> Option<tls::Stream> {
+    let accepted = tokio::select! {
+        biased;
+        () = app.lifecycle.hard().cancelled() => return None,
+        accepted = tls.accept(stream, app.config.http.header_timeout) => accepted,
+    };
+    accepted
+        .inspect_err(|error| {
+            app.metrics.refused("tls");
+            tracing::debug!(%peer, %error, "failed to shake hands");
+        })
+        .ok()
+}
+
+/// One connection, from its first byte to its last answer or its upgrade.
+async fn connection<S>(app: App, builder: Arc<auto::Builder<TokioExecutor>>, stream: S, peer: SocketAddr)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let asked = Arc::new(AtomicBool::new(false));
     let service = service(app.clone(), peer, asked.clone());
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));

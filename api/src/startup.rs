@@ -25,6 +25,7 @@ use shared::{
         installation,
         leases::{self, Refused, Role},
     },
+    tls::Tls,
 };
 use std::{net::SocketAddr, process::ExitCode};
 use tokio::net::TcpListener;
@@ -89,6 +90,7 @@ impl Platform {
         table: Table,
     ) -> Result<Self, StartError> {
         config.data_dir.prepare()?;
+        let tls = Tls::load(&config.http, &server::PROTOCOLS)?;
         let listener = bind(&mut config)?;
         let address = listener.local_addr().map_err(|error| ConfigError::unusable("PORT", config.http.port, error))?;
         let engine = Engine::connect(config.redis_url.as_ref(), clock.clone())?;
@@ -118,7 +120,10 @@ impl Platform {
         tracker.spawn(relay.run(lifecycle.clone()));
         tracker.spawn(leases::keep(app.store.clone(), lease, lifecycle.clone(), drain));
         tracker.spawn(crate::housekeeping::run(app.clone()));
-        tracker.spawn(server::serve(app.clone(), listener));
+        if let Some(tls) = &tls {
+            tls.reload_on_hangup(&lifecycle)?;
+        }
+        tracker.spawn(server::serve(app.clone(), listener, tls));
         Ok(Self { app, address, admin, lease })
     }
 

@@ -40,6 +40,8 @@ mod slots;
 mod standing;
 mod topic;
 
+pub use listener::PROTOCOLS;
+
 use bytes::Bytes;
 use connection::{Connection, Start, Stream, outbox::Outbox};
 use http::{Request, Response};
@@ -54,12 +56,14 @@ use shared::{
     metrics::Metrics,
     ops::Ops,
     protocol::CloseReason,
+    tls::Tls,
 };
 use standing::Open;
 use std::{
     net::IpAddr,
     sync::{Arc, atomic::Ordering},
 };
+use tokio::net::TcpListener;
 
 /// One gateway. A cheap clone: every clone is the same node.
 #[derive(Clone)]
@@ -158,9 +162,9 @@ impl Gateway {
         self.0.shedding.set_ceiling(bytes);
     }
 
-    /// Serves `/ws` and `/health/*` on a listener of its own until the soft stop.
-    pub async fn serve(&self, listener: tokio::net::TcpListener) -> std::io::Result<()> {
-        listener::serve(self.clone(), listener).await
+    /// Serves `/ws` and `/health/*` on a listener of its own until the soft stop; with `tls`, over TLS only.
+    pub async fn serve(&self, listener: TcpListener, tls: Option<Tls>) {
+        listener::serve(self.clone(), listener, tls).await;
     }
 
     pub(crate) fn node(&self) -> &Arc<Node> {

@@ -2,6 +2,9 @@
 //!
 //! An accept error is not a reason to end, and not one to spin on either: "too many open files" goes away when
 //! connections close, so the loop backs off and tries again.
+//!
+//! Until a connection is a socket it holds one of [`HANDSHAKES`] permits, for a bounded time: the TLS handshake and the
+//! request's head have `WS_HANDSHAKE_TIMEOUT` each.
 
 use crate::Gateway;
 use bytes::Bytes;
@@ -9,27 +12,47 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::{convert::Infallible, net::SocketAddr, time::Duration};
-use tokio::net::{TcpListener, TcpStream};
+use shared::tls::{self, Tls};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+
+/// What this listener speaks inside TLS: a WebSocket needs its connection for itself.
+pub const PROTOCOLS: [&str; 1] = [tls::HTTP_1];
+
+/// Connections that are no sockets yet. When all permits are taken, new ones wait in the kernel's backlog.
+const HANDSHAKES: usize = 8_192;
 
 /// First pause after a failed accept; doubled up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Accepts until the soft stop.
-pub(crate) async fn serve(gateway: Gateway, listener: TcpListener) -> std::io::Result<()> {
+pub(crate) async fn serve(gateway: Gateway, listener: TcpListener, tls: Option<Tls>) {
     let lifecycle = gateway.node().lifecycle.clone();
+    let permits = Arc::new(Semaphore::new(HANDSHAKES));
     let mut pause = FIRST_PAUSE;
     loop {
-        let accepted = tokio::select! {
+        let (accepted, permit) = tokio::select! {
             biased;
-            () = lifecycle.soft().cancelled() => return Ok(()),
-            accepted = listener.accept() => accepted,
+            () = lifecycle.soft().cancelled() => return,
+            accepted = accept(&listener, &permits) => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
                 pause = FIRST_PAUSE;
-                lifecycle.tracker().spawn(handshake(gateway.clone(), stream, peer));
+                let connection = connection(gateway.clone(), stream, peer, tls.clone(), permit);
+                let hard = lifecycle.hard().clone();
+                lifecycle.tracker().spawn(async move {
+                    tokio::select! {
+                        biased;
+                        () = hard.cancelled() => {}
+                        () = connection => {}
+                    }
+                });
             }
             Err(problem) => {
                 tracing::warn!(%problem, "failed to accept a connection");
@@ -40,13 +63,41 @@ pub(crate) async fn serve(gateway: Gateway, listener: TcpListener) -> std::io::R
     }
 }
 
-/// One HTTP exchange on a fresh socket; after an upgrade the socket belongs to the connection's task.
-async fn handshake(gateway: Gateway, stream: TcpStream, peer: SocketAddr) {
+async fn accept(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+) -> (std::io::Result<(TcpStream, SocketAddr)>, OwnedSemaphorePermit) {
+    let permit = Arc::clone(permits).acquire_owned().await.expect("the semaphore is never closed");
+    (listener.accept().await, permit)
+}
+
+/// One connection until it is a socket, or has been answered.
+async fn connection(
+    gateway: Gateway,
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<Tls>,
+    _permit: OwnedSemaphorePermit,
+) {
     if let Err(problem) = stream.set_nodelay(true) {
         tracing::debug!(%problem, "failed to set TCP_NODELAY");
     }
-    let node = gateway.node();
-    let (deadline, hard) = (node.config.handshake_timeout, node.lifecycle.hard().clone());
+    let Some(tls) = tls else { return exchange(gateway, stream, peer).await };
+    match tls.accept(stream, gateway.node().config.handshake_timeout).await {
+        Ok(stream) => exchange(gateway, stream, peer).await,
+        Err(problem) => {
+            gateway.node().metrics.refused("tls");
+            tracing::debug!(%problem, %peer, "failed to shake hands");
+        }
+    }
+}
+
+/// One HTTP exchange; after an upgrade the stream belongs to the connection's task.
+async fn exchange<S>(gateway: Gateway, stream: S, peer: SocketAddr)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let deadline = gateway.node().config.handshake_timeout;
     let service = service_fn(move |request| {
         let gateway = gateway.clone();
         async move { Ok::<_, Infallible>(answer(&gateway, request, peer).await) }
@@ -57,14 +108,8 @@ async fn handshake(gateway: Gateway, stream: TcpStream, peer: SocketAddr) {
         .max_headers(64)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    tokio::select! {
-        biased;
-        () = hard.cancelled() => {}
-        ended = connection => {
-            if let Err(problem) = ended {
-                tracing::debug!(%problem, %peer, "failed to serve a request");
-            }
-        }
+    if let Err(problem) = connection.await {
+        tracing::debug!(%problem, %peer, "failed to serve a request");
     }
 }
 

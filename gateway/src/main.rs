@@ -19,6 +19,7 @@ use shared::{
         leases::{self, Role},
     },
     telemetry,
+    tls::Tls,
 };
 use std::{net::SocketAddr, process::ExitCode};
 use tokio::net::{TcpListener, TcpSocket};
@@ -59,6 +60,7 @@ async fn run() -> anyhow::Result<ExitCode> {
 async fn serve(mut config: Config) -> anyhow::Result<ExitCode> {
     let (clock, lifecycle, metrics) = (Clock::System, Lifecycle::new(), Metrics::new());
     config.data_dir.prepare()?;
+    let tls = Tls::load(&config.http, &gateway::PROTOCOLS)?;
     let listener = bind(&mut config)?;
     let engine = Engine::connect(config.redis_url.as_ref(), clock.clone()).context("REDIS_URL")?;
     let (store, lease) = entry_of(&config).enter(clock.clone()).await.context("DATABASE_URL")?;
@@ -75,9 +77,13 @@ async fn serve(mut config: Config) -> anyhow::Result<ExitCode> {
     let admin = open_admin(&config, store.clone(), metrics, &lifecycle).await?;
     let (tracker, http) = (lifecycle.tracker(), &config.http);
     tracker.spawn(leases::keep(store.clone(), lease, lifecycle.clone(), http.drain_timeout));
-    tracker.spawn(async move { gateway.serve(listener).await });
+    if let Some(tls) = &tls {
+        tls.reload_on_hangup(&lifecycle)?;
+    }
+    let scheme = if tls.is_some() { "wss" } else { "ws" };
+    tracker.spawn(async move { gateway.serve(listener, tls).await });
     let signals = Signals::catch()?;
-    println!("pitchey-gateway {} is up: ws://{}:{}/ws", config.gateway.node, http.host, http.port);
+    println!("pitchey-gateway {} is up: {scheme}://{}:{}/ws", config.gateway.node, http.host, http.port);
     let code = lifecycle.run(signals, http.drain_delay, http.drain_timeout).await;
     entry::leave(&store, lease).await;
     admin.close().await;

@@ -10,6 +10,7 @@
 //! * [`model`] and [`protocol`] are plain data: no I/O, no features. The console and the load test stop here.
 //! * `store` (feature) is what must survive: SQL, behind bb8 pools of sqlx connections.
 //! * `engine` (feature) is what is live and may vanish: broker, presence, mailbox, caches, limits, node stats.
+//! * `tls` (feature) is what a public listener needs to speak TLS: certificate, reload, handshake.
 //! * `ops` (feature) joins the two: operations that REST and gateway share, the relay, the admin listener.
 //!
 //! # Invariants
@@ -51,3 +52,5 @@ pub mod store;
 pub mod telemetry;
 #[cfg(feature = "testkit")]
 pub mod testkit;
+#[cfg(feature = "tls")]
+pub mod tls;

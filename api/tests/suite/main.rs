@@ -17,5 +17,6 @@ mod process;
 mod session;
 mod stores;
 mod support;
+mod tls;
 mod transactions;
 mod wire;

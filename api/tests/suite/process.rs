@@ -8,7 +8,7 @@ use shared::{
     id::{SessionId, UserId},
     model::{Identity, NewNotification, Portal, Portals},
     protocol::event::Received,
-    testkit::{Socket, TestStore},
+    testkit::{Socket, TestStore, tls::Authority},
 };
 use std::{
     collections::BTreeMap,
@@ -67,8 +67,8 @@ impl Server {
             panic!("it ended before its banner: {banner}");
         };
         timeout(PATIENCE, read).await.expect("the banner appears");
-        let url = banner.split_whitespace().find_map(|word| word.strip_prefix("http://")).expect("the page's address");
-        let address = url.trim_end_matches('/').parse().unwrap();
+        let url = banner.split_whitespace().find_map(|word| word.split_once("://")).expect("the page's address");
+        let address = url.1.trim_end_matches('/').parse().unwrap();
         Self { child, address, banner, _lines: lines }
     }
 
@@ -355,4 +355,57 @@ async fn what_was_committed_and_never_delivered_is_delivered_after_the_murder() 
     assert_eq!((&feed["notifications"][0]["title"], &feed["unreadCount"]), (&json!("second"), &json!(1)));
     server.signal("INT").await;
     assert_eq!(server.ended().await, Some(0));
+}
+
+fn tls_flags(authority: &Authority) -> [String; 2] {
+    [format!("--tls-cert={}", authority.cert().display()), format!("--tls-key={}", authority.key().display())]
+}
+
+#[tokio::test]
+async fn a_hangup_serves_the_new_certificate_and_open_sockets_stay() {
+    let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+    let flags = tls_flags(&authority);
+    let mut server = Server::start_with(folder.path(), &[&flags[0], &flags[1]]).await;
+    assert!(server.banner.contains(&format!("page      https://{}/", server.address)), "{}", server.banner);
+    let stream = authority.connect(server.address, &["http/1.1"]).await.unwrap();
+    let mut socket = Socket::over(stream, "wss://localhost/ws", &[]).await.unwrap();
+    assert!(matches!(socket.frame().await, Received::Hello { .. }));
+
+    let served = async || {
+        let stream = authority.connect(server.address, &[]).await.unwrap();
+        stream.get_ref().1.peer_certificates().unwrap()[0].clone()
+    };
+    let renewed = authority.issue();
+    assert_ne!(served().await, renewed, "nothing changes before the signal");
+    let pid = server.child.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-HUP", &pid]).status().await.unwrap().success());
+    let swapped = async {
+        while served().await != renewed {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, swapped).await.expect("the new certificate is served");
+    assert!(socket.quiet().await.is_empty(), "the socket from before still answers");
+    drop(socket);
+    server.signal("TERM").await;
+    assert!(timeout(PATIENCE, server.child.wait()).await.expect("it ends").unwrap().success());
+}
+
+#[tokio::test]
+async fn a_certificate_that_cannot_be_served_is_one_line_that_names_the_setting() {
+    let (folder, authority, other) = (tempfile::tempdir().unwrap(), Authority::new(), Authority::new());
+    let [cert, key] = tls_flags(&authority);
+    let missing = format!("--tls-key={}/none.pem", folder.path().display());
+    let swapped = format!("--tls-cert={}", authority.key().display());
+    for (flags, wanted) in [
+        ([&*cert, ""], "TLS_KEY=\"\" (default): TLS_CERT is set: its private key is needed too"),
+        (["", &*key], "TLS_CERT=\"\" (default): TLS_KEY is set: its certificate is needed too"),
+        ([&*cert, &*missing], "none.pem: failed to read: No such file"),
+        ([&*swapped, &*key], "key.pem: no certificate in PEM form in this file"),
+        ([&*cert, &*tls_flags(&other)[1]], "key.pem: not the key of the certificate in TLS_CERT"),
+    ] {
+        let flags: Vec<_> = flags.into_iter().filter(|flag| !flag.is_empty()).collect();
+        let line = error_line(&output(folder.path(), &flags).await);
+        assert!(line.contains("TLS_") && line.contains(wanted), "{line}");
+    }
 }

@@ -1,11 +1,12 @@
-//! Where a connection's bytes come from: a plain socket, or whatever an HTTP server handed over.
+//! Where a connection's bytes come from: a plain socket, TLS, or whatever an HTTP server handed over.
 //!
-//! An upgraded connection is unwrapped to its socket where that is possible, so that a write is one system call on the
-//! socket and no dispatch through a boxed stream stands in between.
+//! An upgraded connection is unwrapped to its socket or its TLS session where that is possible, so that a write goes
+//! there directly, and neither a boxed stream nor what the HTTP server kept around it stands in between or in memory.
 
 use bytes::Bytes;
 use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
+use hyper_util::{rt::TokioIo, server::conn::auto};
+use shared::tls;
 use std::{
     io::{self, IoSlice},
     pin::Pin,
@@ -20,15 +21,26 @@ use tokio::{
 pub(crate) enum Stream {
     /// A socket of our own.
     Plain(TcpStream),
-    /// A stream an HTTP server wrapped (TLS, HTTP/2).
-    Wrapped(Box<TokioIo<Upgraded>>),
+    /// The same inside TLS. Boxed: a plain connection should not pay for the session's size.
+    Tls(Box<tls::Stream>),
+    /// A stream that somebody else wrapped.
+    Wrapped(Box<dyn Transport>),
 }
+
+/// Any stream of bytes in both directions.
+pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Transport for T {}
 
 impl Stream {
     /// Unwraps an upgraded connection; the bytes are what the client sent right behind its request.
     pub(crate) fn from_upgraded(upgraded: Upgraded) -> (Self, Bytes) {
-        match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => (Self::Plain(parts.io.into_inner()), parts.read_buf),
+        let upgraded = match unwrap::<TcpStream>(upgraded) {
+            Ok((stream, early)) => return (Self::Plain(stream), early),
+            Err(upgraded) => upgraded,
+        };
+        match unwrap::<tls::Stream>(upgraded) {
+            Ok((stream, early)) => (Self::Tls(Box::new(stream)), early),
             Err(upgraded) => (Self::Wrapped(Box::new(TokioIo::new(upgraded))), Bytes::new()),
         }
     }
@@ -36,10 +48,12 @@ impl Stream {
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buffer),
             Self::Wrapped(stream) => Pin::new(stream.as_mut()).poll_read(cx, buffer),
         }
     }
 
+    /// Bytes taken need not have reached the kernel: [`Stream::poll_flush`].
     pub(crate) fn poll_write_vectored(
         &mut self,
         cx: &mut Context<'_>,
@@ -47,6 +61,7 @@ impl Stream {
     ) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, slices),
             Self::Wrapped(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, slices),
         }
     }
@@ -54,6 +69,7 @@ impl Stream {
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(_) => Poll::Ready(Ok(())), // a socket has no buffer of its own
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
             Self::Wrapped(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
         }
     }
@@ -61,7 +77,22 @@ impl Stream {
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
             Self::Wrapped(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
+        }
+    }
+}
+
+/// The stream an HTTP server was given, if it is of this kind: hyper's own server (the gateway's listener) hands it back
+/// as it was, the one that tells HTTP/1 from HTTP/2 (the api's) with a wrapper around it.
+fn unwrap<T>(upgraded: Upgraded) -> Result<(T, Bytes), Upgraded>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    match upgraded.downcast::<TokioIo<T>>() {
+        Ok(parts) => Ok((parts.io.into_inner(), parts.read_buf)),
+        Err(upgraded) => {
+            auto::upgrade::downcast::<TokioIo<T>>(upgraded).map(|parts| (parts.io.into_inner(), parts.read_buf))
         }
     }
 }

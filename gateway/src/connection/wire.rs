@@ -33,6 +33,8 @@ pub(crate) struct Wire {
     queue: VecDeque<Bytes>,
     queued_bytes: usize,
     fresh: bool,
+    /// Set while the stream may hold bytes it took and the kernel has not (TLS encrypts into a buffer of its own).
+    unflushed: bool,
     /// Set whenever bytes arrived, taken by the connection: any inbound byte counts as alive.
     pub(crate) heard: bool,
     /// Bytes read so far, for the statistics.
@@ -48,6 +50,7 @@ impl Wire {
             queue: VecDeque::new(),
             queued_bytes: 0,
             fresh: false,
+            unflushed: false,
             heard: false,
             read_bytes: 0,
             written_bytes: 0,
@@ -66,7 +69,7 @@ impl Wire {
         self.fresh
     }
 
-    /// Whether everything handed over has reached the kernel.
+    /// Whether the stream has taken everything that was handed over.
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
@@ -79,7 +82,7 @@ impl Wire {
     /// Writes until everything is written (`Ready`) or the socket takes no more (`Pending`).
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.fresh = false;
-        if self.queue.is_empty() {
+        if self.queue.is_empty() && !self.unflushed {
             return Poll::Ready(Ok(()));
         }
         while !self.queue.is_empty() {
@@ -88,11 +91,14 @@ impl Wire {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.advance(written);
+            self.unflushed = true;
         }
         if self.queue.capacity() > SLICES {
             self.queue = VecDeque::new(); // a burst must not pin its queue for the life of the connection
         }
-        self.stream.poll_flush(cx)
+        ready!(self.stream.poll_flush(cx))?;
+        self.unflushed = false;
+        Poll::Ready(Ok(()))
     }
 
     fn poll_write_once(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -181,79 +187,5 @@ impl Write for WireIo<'_, '_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::frame;
-    use futures_util::task::noop_waker;
-    use proptest::prelude::*;
-    use tokio::{
-        io::AsyncReadExt,
-        net::{TcpListener, TcpStream},
-    };
-
-    async fn pair() -> (TcpStream, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap());
-        let (client, server) = tokio::join!(client, listener.accept());
-        (client.unwrap(), server.unwrap().0)
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-        #[test]
-        fn a_write_cut_at_any_byte_never_splices_two_frames(lens in prop::collection::vec(0_usize..200, 1..40), cuts in prop::collection::vec(1_usize..97, 0..60)) {
-            // The socket is played by hand: `advance` is told how much it took.
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let (_client, server) = runtime.block_on(pair());
-            let mut wire = Wire::new(Stream::Plain(server));
-            let (mut expected, mut got) = (Vec::new(), Vec::new());
-            let mut cuts = cuts.into_iter().chain(std::iter::repeat(1_000));
-            for (n, len) in lens.iter().enumerate() {
-                let bytes = frame::text(&"x".repeat(*len));
-                expected.extend_from_slice(&bytes);
-                let mut cx = Context::from_waker(futures_util::task::noop_waker_ref());
-                if n % 3 == 0 {
-                    wire.io(&mut cx).write_all(&bytes).unwrap();
-                } else {
-                    wire.push(bytes);
-                }
-                let cut = cuts.next().unwrap().min(wire.queued_bytes);
-                take(&mut wire, cut, &mut got);
-            }
-            let rest = wire.queued_bytes;
-            take(&mut wire, rest, &mut got);
-            prop_assert!(wire.is_empty());
-            prop_assert_eq!(got, expected);
-        }
-    }
-
-    fn take(wire: &mut Wire, count: usize, into: &mut Vec<u8>) {
-        let all: Vec<u8> = wire.queue.iter().flat_map(|frame| frame.iter().copied()).collect();
-        into.extend_from_slice(&all[..count]);
-        wire.advance(count);
-    }
-
-    #[tokio::test]
-    async fn a_reader_that_stops_stops_the_writer_and_gets_everything_once_it_reads_again() {
-        let (mut client, server) = pair().await;
-        let mut wire = Wire::new(Stream::Plain(server));
-        let block = Bytes::from(vec![7_u8; 1 << 20]);
-        let total = 16 << 20;
-        for _ in 0..16 {
-            wire.push(block.clone());
-        }
-        let waker = noop_waker();
-        assert!(wire.poll_write(&mut Context::from_waker(&waker)).is_pending(), "16 MiB fit no socket buffer");
-        let reader = async {
-            let mut count = 0;
-            let mut buffer = vec![0; 1 << 16];
-            while count < total {
-                count += client.read(&mut buffer).await.unwrap();
-            }
-        };
-        let writer = std::future::poll_fn(|cx| wire.poll_write(cx));
-        let ((), result) = tokio::join!(reader, writer);
-        result.unwrap();
-        assert!(wire.is_empty());
-    }
-}
+#[path = "wire_tests.rs"]
+mod tests;

@@ -19,3 +19,4 @@ mod presence;
 mod rooms;
 mod shed;
 mod slow;
+mod tls;

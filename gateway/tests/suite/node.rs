@@ -15,7 +15,8 @@ use shared::{
     relay::Relay,
     secret::Token,
     store::{sessions, users},
-    testkit::{TestStore, socket::within},
+    testkit::{TestStore, socket::within, tls::Authority},
+    tls::Tls,
 };
 use std::{net::SocketAddr, time::Duration};
 use tokio::net::TcpListener;
@@ -28,6 +29,8 @@ pub(crate) struct TestNode {
     pub(crate) gateway: Gateway,
     pub(crate) metrics: Metrics,
     pub(crate) lifecycle: Lifecycle,
+    /// The certificate of the listener, if it speaks TLS.
+    pub(crate) tls: Option<Tls>,
     kit: std::sync::Arc<TestStore>,
 }
 
@@ -48,11 +51,23 @@ impl TestNode {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut GatewayConfig)) -> Self {
+        Self::listening(change, None).await
+    }
+
+    /// The same on a listener that speaks TLS.
+    pub(crate) async fn with_tls(authority: &Authority, change: impl FnOnce(&mut GatewayConfig)) -> Self {
+        let mut http = HttpConfig::default();
+        authority.configure(&mut http);
+        let tls = Tls::load(&http, &gateway::PROTOCOLS).expect("a certificate and its key");
+        Self::listening(change, tls).await
+    }
+
+    async fn listening(change: impl FnOnce(&mut GatewayConfig), tls: Option<Tls>) -> Self {
         let kit = std::sync::Arc::new(TestStore::sqlite().await);
         let clock = kit.store.clock().clone();
         let engine = Engine::memory(clock.clone());
         let ops = Ops::new(kit.store.clone(), engine, clock, SessionConfig::default());
-        let node = Self::on(kit, ops, change).await;
+        let node = Self::on(kit, ops, tls, change).await;
         let relay = Relay::new(node.ops.store().clone(), node.ops.engine().clone(), node.metrics.clone());
         node.lifecycle.tracker().spawn(relay.run(node.lifecycle.clone()));
         node
@@ -60,10 +75,15 @@ impl TestNode {
 
     /// A second gateway on the same engine and store.
     pub(crate) async fn beside(&self) -> Self {
-        Self::on(self.kit.clone(), self.ops.clone(), |config| config.node = "gw-2".into()).await
+        Self::on(self.kit.clone(), self.ops.clone(), None, |config| config.node = "gw-2".into()).await
     }
 
-    async fn on(kit: std::sync::Arc<TestStore>, ops: Ops, change: impl FnOnce(&mut GatewayConfig)) -> Self {
+    async fn on(
+        kit: std::sync::Arc<TestStore>,
+        ops: Ops,
+        tls: Option<Tls>,
+        change: impl FnOnce(&mut GatewayConfig),
+    ) -> Self {
         let mut config = GatewayConfig { drain_window: Duration::from_millis(100), ..GatewayConfig::default() };
         change(&mut config);
         let (metrics, lifecycle) = (Metrics::new(), Lifecycle::new());
@@ -78,9 +98,9 @@ impl TestNode {
         let gateway = Gateway::start(parts).await.expect("the memory engine is there");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let addr = listener.local_addr().expect("a bound listener");
-        let serving = gateway.clone();
-        lifecycle.tracker().spawn(async move { serving.serve(listener).await });
-        Self { addr, ops, gateway, metrics, lifecycle, kit }
+        let (serving, accepting) = (gateway.clone(), tls.clone());
+        lifecycle.tracker().spawn(async move { serving.serve(listener, accepting).await });
+        Self { addr, ops, gateway, metrics, lifecycle, tls, kit }
     }
 
     /// Somebody new, with a session.

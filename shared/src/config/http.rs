@@ -3,6 +3,7 @@
 use super::origin::{Origin, Pattern};
 use std::{
     net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -13,7 +14,12 @@ pub struct HttpConfig {
     pub host: IpAddr,
     /// `PORT`; 0 takes a free one.
     pub port: u16,
-    /// `PUBLIC_BASE_URL`: what links and cookies are built from, never the `Host` header. Unset: `http://HOST:PORT`.
+    /// `TLS_CERT`: PEM file with the certificate chain, leaf first; with `TLS_KEY` the listener speaks TLS only.
+    pub tls_cert: Option<PathBuf>,
+    /// `TLS_KEY`: PEM file with the certificate's private key.
+    pub tls_key: Option<PathBuf>,
+    /// `PUBLIC_BASE_URL`: what links and cookies are built from, never the `Host` header. Unset: `http://HOST:PORT`,
+    /// `https:` with a certificate.
     pub public_base_url: Option<String>,
     /// `CORS_ORIGINS`: exact origins, or `https://*.example.org`; also the WebSocket's allow-list. The public base
     /// URL is always allowed.
@@ -45,6 +51,8 @@ impl Default for HttpConfig {
         Self {
             host: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 8001,
+            tls_cert: None,
+            tls_key: None,
             public_base_url: None,
             allowed_origins: Vec::new(),
             trusted_proxies: 0,
@@ -71,7 +79,8 @@ impl HttpConfig {
                 IpAddr::V4(host) => host.to_string(),
                 IpAddr::V6(host) => format!("[{host}]"),
             };
-            format!("http://{host}:{}", self.port)
+            let scheme = if self.tls_cert.is_some() { "https" } else { "http" };
+            format!("{scheme}://{host}:{}", self.port)
         })
     }
 

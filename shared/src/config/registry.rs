@@ -7,7 +7,7 @@
 use super::{
     setting::{Setting, setting},
     value::{
-        Address, AllowedOrigin, BaseUrl, CookieName, Count, DatabaseUrl, Domain, EnvironmentName, Filter, Folder,
+        Address, AllowedOrigin, BaseUrl, CookieName, Count, DatabaseUrl, Domain, EnvironmentName, File, Filter, Folder,
         Format, List, Maybe, Name, PlaceName, PoolerName, PostgresUrl, RedisUrl, SameSiteName, Size, Socket, Span,
         Switch,
     },
@@ -188,13 +188,22 @@ fn http() -> Vec<Setting> {
             "TCP port",
             "port to listen on; 0 takes a free one",
         ),
+        setting::<Maybe<File>>(
+            "tls_cert",
+            |c| &mut c.http.tls_cert,
+            "path",
+            "certificate chain in PEM, leaf first; with `TLS_KEY` the listener speaks TLS, and reads both again on SIGHUP",
+        )
+        .computed("unset: no TLS"),
+        setting::<Maybe<File>>("tls_key", |c| &mut c.http.tls_key, "path", "the certificate's private key in PEM")
+            .computed("unset: no TLS"),
         setting::<Maybe<BaseUrl>>(
             "public_base_url",
             |c| &mut c.http.public_base_url,
             "origin",
             "what links and cookies are built from, never the `Host` header",
         )
-        .computed("`http://HOST:PORT`"),
+        .computed("`http://HOST:PORT`, `https:` with `TLS_CERT`"),
         setting::<List<AllowedOrigin>>(
             "cors_origins",
             |c| &mut c.http.allowed_origins,

@@ -31,6 +31,18 @@ fn nothing_said_is_a_valid_development_installation() {
 }
 
 #[test]
+fn a_certificate_makes_links_https_and_the_cookie_secure_and_needs_its_key() {
+    let config = load(["--tls-cert=/c.pem", "--tls-key=/k.pem"]).unwrap();
+    assert_eq!(config.environment, Environment::Development);
+    assert_eq!(config.http.base_url(), "https://127.0.0.1:8001");
+    assert!(config.cookie_secure() && config.http.allows_origin("https://127.0.0.1:8001"));
+    let problems = load(["--tls-cert=/c.pem"]).unwrap_err();
+    assert_eq!(problems, ["TLS_KEY=\"\" (default): TLS_CERT is set: its private key is needed too"]);
+    let problems = load(["--tls-key=/k.pem"]).unwrap_err();
+    assert_eq!(problems, ["TLS_CERT=\"\" (default): TLS_KEY is set: its certificate is needed too"]);
+}
+
+#[test]
 fn flags_win_over_the_environment_which_wins_over_the_file() {
     let (_folder, path) = file("port = 1\nmax_body = '2KiB'\ndb_pool_size = 3\npublic_rooms = ['a', 'b']\n");
     let source = Source::flags(["--port=4", "--config-file", &path]).with_env("PORT", "2").with_env("MAX_BODY", "3KiB");

@@ -118,6 +118,11 @@ fn listeners(config: &Config, problems: &mut Problems) {
         problems.push(("gateway", "needs REDIS_URL: the memory engine is the api's own".into()));
     }
     let (admin, http) = (config.admin.addr, &config.http);
+    match (&http.tls_cert, &http.tls_key) {
+        (Some(_), None) => problems.push(("tls_key", "TLS_CERT is set: its private key is needed too".into())),
+        (None, Some(_)) => problems.push(("tls_cert", "TLS_KEY is set: its certificate is needed too".into())),
+        _ => {}
+    }
     if !admin.ip().is_loopback() {
         // Its token would cross the network in the clear.
         problems.push(("admin_addr", "must be a loopback address, the listener has no TLS".into()));

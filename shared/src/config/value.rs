@@ -5,7 +5,7 @@
 
 use super::{DataDir, Environment, LogFormat, Place, Pooler, SameSite, origin};
 use crate::secret::Secret;
-use std::{marker::PhantomData, net::IpAddr, net::SocketAddr, time::Duration};
+use std::{marker::PhantomData, net::IpAddr, net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Reads and shows one kind of value.
 pub(super) trait Codec {
@@ -248,6 +248,13 @@ codec!(
     "a path",
     |text| (!text.is_empty() && !text.contains('\0')).then(|| DataDir(text.into())),
     |dir| dir.0.display().to_string()
+);
+codec!(
+    /// A file.
+    File: PathBuf,
+    "a path",
+    |text| (!text.is_empty() && !text.contains('\0')).then(|| text.into()),
+    |path| path.display().to_string()
 );
 codec!(
     /// The store's address; a secret, since it may hold a password.

@@ -117,7 +117,8 @@ impl Metrics {
         Socket { metrics: self.clone(), authenticated: false, reason: CloseReason::Gone }
     }
 
-    /// An upgrade was refused, for one of the gateway's reasons (`origin`, `limit`, `overload`, …).
+    /// An upgrade was refused, for one of the gateway's reasons (`origin`, `limit`, `overload`, …), or a connection never
+    /// finished its TLS handshake (`tls`).
     pub fn refused(&self, reason: &'static str) {
         self.0.refused.with(reason).add(1);
     }

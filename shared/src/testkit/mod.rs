@@ -12,6 +12,7 @@ mod proxy;
 pub mod redis;
 pub mod socket;
 mod store;
+pub mod tls;
 
 pub use certificates::Certificates;
 pub use pgbouncer::PgBouncer;

@@ -5,7 +5,11 @@ use crate::protocol::{CloseReason, event::Received};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::{net::SocketAddr, time::Duration};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
     tungstenite::{Error, Message, client::IntoClientRequest, http, protocol::WebSocketConfig},
@@ -25,10 +29,10 @@ pub enum Heard {
     Closed(Option<u16>),
 }
 
-/// A client.
+/// A client, on a plain connection unless told otherwise.
 #[derive(Debug)]
-pub struct Socket {
-    ws: WebSocketStream<TcpStream>,
+pub struct Socket<S = TcpStream> {
+    ws: WebSocketStream<S>,
     next_id: u64,
 }
 
@@ -40,18 +44,9 @@ impl Socket {
 
     /// Opens with a path and headers; an upgrade refused in HTTP is its status.
     pub async fn upgrade(addr: SocketAddr, path: &str, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
-        let mut request = format!("ws://{addr}{path}").into_client_request().expect("a path");
-        for (name, value) in headers {
-            request.headers_mut().append(*name, http::HeaderValue::from_str(value).expect("a header value"));
-        }
         let stream = TcpStream::connect(addr).await.expect("the server listens");
         stream.set_nodelay(true).expect("a TCP socket");
-        let config = WebSocketConfig::default().read_buffer_size(4096);
-        match within(client_async_with_config(request, stream, Some(config))).await {
-            Ok((ws, _)) => Ok(Self { ws, next_id: 1 }),
-            Err(Error::Http(response)) => Err(response.status().as_u16()),
-            Err(problem) => panic!("the upgrade failed: {problem}"),
-        }
+        Self::over(stream, &format!("ws://{addr}{path}"), headers).await
     }
 
     /// Opens, and authenticates with a token or ticket; returns what `ready` said.
@@ -67,6 +62,22 @@ impl Socket {
         socket.send(&auth).await;
         let ready = socket.expect(|frame| matches!(frame, Received::Ready { .. })).await;
         (socket, ready)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
+    /// Upgrades a connection that is open already; a refusal in HTTP is its status.
+    pub async fn over(stream: S, url: &str, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
+        let mut request = url.into_client_request().expect("a URL");
+        for (name, value) in headers {
+            request.headers_mut().append(*name, http::HeaderValue::from_str(value).expect("a header value"));
+        }
+        let config = WebSocketConfig::default().read_buffer_size(4096);
+        match within(Box::pin(client_async_with_config(request, stream, Some(config)))).await {
+            Ok((ws, _)) => Ok(Self { ws, next_id: 1 }),
+            Err(Error::Http(response)) => Err(response.status().as_u16()),
+            Err(problem) => panic!("the upgrade failed: {problem}"),
+        }
     }
 
     /// Sends a frame.
@@ -181,7 +192,7 @@ impl Socket {
     }
 
     /// The socket itself.
-    pub fn into_inner(self) -> WebSocketStream<TcpStream> {
+    pub fn into_inner(self) -> WebSocketStream<S> {
         self.ws
     }
 }
