@@ -39,6 +39,11 @@ impl Sockets {
         self.0.upgrade(request, address).await.map(boxed)
     }
 
+    /// The gateway as the admin listener wants it.
+    pub fn inspector(&self) -> std::sync::Arc<dyn shared::admin::Sockets> {
+        self.0.inspector()
+    }
+
     /// How many sockets are open.
     pub fn connections(&self) -> usize {
         self.0.connections()

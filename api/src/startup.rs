@@ -111,10 +111,10 @@ impl Platform {
         } else {
             tracing::warn!("no mail provider yet: verification mails are files in DATA_DIR/mail and reach nobody");
         }
-        let admin = open_admin(&app).await?;
         if app.config.gateway.place == Place::Hosted {
             embedded::start(&app).await?;
         }
+        let admin = open_admin(&app).await?;
         let (tracker, drain) = (lifecycle.tracker(), app.config.http.drain_timeout);
         let relay = Relay::new(app.store.clone(), app.engine.clone(), app.metrics.clone());
         tracker.spawn(relay.run(lifecycle.clone()));
@@ -214,6 +214,7 @@ async fn open_admin(app: &App) -> Result<Admin, ConfigError> {
         metrics: app.metrics.clone(),
         clock: app.clock.clone(),
         socket_limit: app.config.gateway.limits.connections,
+        sockets: app.sockets.get().map(crate::embedded::Sockets::inspector),
     };
     Admin::open(&app.config.admin, &app.config.data_dir, sources, &app.lifecycle).await
 }

@@ -64,14 +64,18 @@ pub(crate) async fn run(node: Arc<Node>) {
 fn scan(node: &Node, second: u32, now: Timestamp, merciful: bool) -> Vec<SessionId> {
     let seconds = |duration: Duration| u32::try_from(duration.as_secs().max(1)).unwrap_or(u32::MAX);
     let (heartbeat, dead_after) = (seconds(node.config.heartbeat), seconds(node.config.dead_after));
-    let mut expired = Vec::new();
-    node.registry.for_each(|outbox| match judge(outbox, second, now, heartbeat, dead_after) {
-        Verdict::Leave => {}
-        Verdict::Ping => outbox.ping(),
-        Verdict::Expired => expired.extend(outbox.session()),
-        Verdict::Close(CloseReason::HeartbeatTimeout) if merciful => outbox.ping(),
-        Verdict::Close(reason) => outbox.close(reason, 0),
+    let (mut expired, mut slow) = (Vec::new(), 0);
+    node.registry.for_each(|outbox| {
+        slow += u32::from(outbox.stalled_since.load(Ordering::Relaxed) != 0);
+        match judge(outbox, second, now, heartbeat, dead_after) {
+            Verdict::Leave => {}
+            Verdict::Ping => outbox.ping(),
+            Verdict::Expired => expired.extend(outbox.session()),
+            Verdict::Close(CloseReason::HeartbeatTimeout) if merciful => outbox.ping(),
+            Verdict::Close(reason) => outbox.close(reason, 0),
+        }
     });
+    node.slow.store(slow, Ordering::Relaxed);
     expired
 }
 

@@ -10,7 +10,10 @@ use dashmap::DashMap;
 use shared::engine::{self, Broker, EngineError, NodeId};
 use std::{
     mem,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 /// Shards of the topic map; far more than cores, so that joins of different rooms rarely meet.
@@ -21,6 +24,8 @@ pub(crate) struct Hub {
     broker: Broker,
     node: NodeId,
     topics: DashMap<engine::Topic, Arc<Topic>>,
+    /// How many of them are rooms.
+    rooms: AtomicUsize,
     /// Topics whose last member left; looked at once per sweep.
     idle: Mutex<Vec<Arc<Topic>>>,
     /// Topics that got frames since the last sweep, and those that got some since the one before.
@@ -58,7 +63,7 @@ impl Drop for Entered {
 impl Hub {
     pub(crate) fn new(broker: Broker, node: NodeId) -> Self {
         let topics = DashMap::with_shard_amount(SHARDS);
-        Self { broker, node, topics, idle: Mutex::default(), warm: Mutex::default() }
+        Self { broker, node, topics, rooms: AtomicUsize::new(0), idle: Mutex::default(), warm: Mutex::default() }
     }
 
     /// Enters a topic: registered first, then confirmed, so that nothing published after this returns is missed.
@@ -83,7 +88,11 @@ impl Hub {
         if let Some(topic) = self.topics.get(key) {
             return Arc::clone(&topic);
         }
-        Arc::clone(&self.topics.entry(key.clone()).or_insert_with(|| Arc::new(Topic::new(key.clone()))))
+        let made = || {
+            self.rooms.fetch_add(usize::from(is_room(key)), Relaxed);
+            Arc::new(Topic::new(key.clone()))
+        };
+        Arc::clone(&self.topics.entry(key.clone()).or_insert_with(made))
     }
 
     /// A topic that is followed right now.
@@ -94,6 +103,11 @@ impl Hub {
     /// Every topic that is followed right now.
     pub(crate) fn all(&self) -> Vec<Arc<Topic>> {
         self.topics.iter().map(|entry| Arc::clone(&entry)).collect()
+    }
+
+    /// How many rooms are followed.
+    pub(crate) fn rooms(&self) -> usize {
+        self.rooms.load(Relaxed)
     }
 
     /// How many topics are followed.
@@ -132,7 +146,9 @@ impl Hub {
             self.note_idle(topic);
             return;
         }
-        self.topics.remove_if(topic.key(), |_, current| Arc::ptr_eq(current, &topic));
+        if self.topics.remove_if(topic.key(), |_, current| Arc::ptr_eq(current, &topic)).is_some() {
+            self.rooms.fetch_sub(usize::from(is_room(topic.key())), Relaxed);
+        }
         topic.mark_gone();
     }
 
@@ -149,6 +165,10 @@ impl Hub {
             }
         }
     }
+}
+
+fn is_room(key: &engine::Topic) -> bool {
+    matches!(key, engine::Topic::Room(_))
 }
 
 #[cfg(test)]

@@ -21,12 +21,14 @@
 //! `session.rs`, without a socket.
 
 mod bucket;
+mod closed;
 mod connection;
 mod drain;
 mod frame;
 mod handshake;
 mod heartbeat;
 mod hub;
+mod inspect;
 mod keeper;
 mod listener;
 mod log;
@@ -127,7 +129,7 @@ impl Gateway {
         let upgrade = hyper::upgrade::on(request);
         let may_stay = node.config.allow_anonymous || greeting.echo;
         let deadline = if may_stay { u32::MAX } else { node.deadline(node.config.auth_timeout) };
-        let outbox = Arc::new(Outbox::new(node.connection_number(), node.now_second(), deadline));
+        let outbox = Arc::new(Outbox::new(node.connection_number(), node.now_second(), deadline).at(address));
         let open = Open::new(node, &outbox, admitted.keep());
         if node.draining.load(Ordering::Acquire) {
             outbox.close(CloseReason::Drain, drain::random_below(1_000)); // opened behind the drain's back
@@ -145,6 +147,11 @@ impl Gateway {
     /// How many sockets are open.
     pub fn connections(&self) -> usize {
         self.0.registry.len()
+    }
+
+    /// This gateway as the admin listener wants it.
+    pub fn inspector(&self) -> Arc<dyn shared::admin::Sockets> {
+        Arc::new(inspect::Inspector::new(Arc::clone(&self.0)))
     }
 
     /// How many topics the node follows.

@@ -95,6 +95,11 @@ impl Log {
         Some(Position { epoch: self.epoch?, seq: self.head? })
     }
 
+    /// How many frames are held.
+    pub(crate) fn held_frames(&self) -> usize {
+        self.held_frames
+    }
+
     /// The first life has generation 0.
     pub(crate) fn generation(&self) -> u32 {
         self.generation

@@ -74,7 +74,7 @@ async fn serve(mut config: Config) -> anyhow::Result<ExitCode> {
         lifecycle: lifecycle.clone(),
     };
     let gateway = Gateway::start(parts).await.context("REDIS_URL")?;
-    let admin = open_admin(&config, store.clone(), metrics, &lifecycle).await?;
+    let admin = open_admin(&config, store.clone(), metrics, &gateway, &lifecycle).await?;
     let (tracker, http) = (lifecycle.tracker(), &config.http);
     tracker.spawn(leases::keep(store.clone(), lease, lifecycle.clone(), http.drain_timeout));
     if let Some(tls) = &tls {
@@ -117,6 +117,7 @@ async fn open_admin(
     config: &Config,
     store: Store,
     metrics: Metrics,
+    gateway: &Gateway,
     lifecycle: &Lifecycle,
 ) -> Result<Admin, shared::config::ConfigError> {
     let sources = AdminSources {
@@ -126,6 +127,7 @@ async fn open_admin(
         store: Some(store),
         metrics,
         socket_limit: config.gateway.limits.connections,
+        sockets: Some(gateway.inspector()),
     };
     Admin::open(&config.admin, &config.data_dir, sources, lifecycle).await
 }

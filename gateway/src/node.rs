@@ -1,6 +1,6 @@
 //! What every part of one gateway shares.
 
-use crate::{bucket::Bucket, hub::Hub, registry::Registry, shed::Shedding};
+use crate::{bucket::Bucket, closed::ClosedRing, hub::Hub, registry::Registry, shed::Shedding};
 use shared::{
     config::{GatewayConfig, HttpConfig},
     engine::{Engine, Incarnation},
@@ -31,6 +31,10 @@ pub(crate) struct Node {
     pub(crate) ops: Ops,
     pub(crate) hub: Arc<Hub>,
     pub(crate) registry: Registry,
+    /// Sockets that ended.
+    pub(crate) closed: ClosedRing,
+    /// How many sockets took nothing at the last scan while something waited for them.
+    pub(crate) slow: AtomicU32,
     pub(crate) incarnation: Incarnation,
     pub(crate) metrics: Metrics,
     pub(crate) lifecycle: Lifecycle,
@@ -76,6 +80,8 @@ impl Node {
             ops,
             hub,
             registry: Registry::default(),
+            closed: ClosedRing::default(),
+            slow: AtomicU32::new(0),
             incarnation,
             metrics,
             lifecycle,

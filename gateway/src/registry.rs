@@ -52,6 +52,17 @@ impl Registry {
         self.all.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
+    /// Every connection with its slot.
+    pub(crate) fn snapshot_with_slots(&self) -> Vec<(u32, Arc<Outbox>)> {
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter_with_slots().map(|(slot, outbox)| (slot, Arc::clone(outbox))).collect()
+    }
+
+    /// The connection in a slot.
+    pub(crate) fn get(&self, slot: u32) -> Option<Arc<Outbox>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).get(slot).cloned()
+    }
+
     /// Adds an authenticated connection. Beyond `most` of one user the oldest is returned: it has to go.
     pub(crate) fn add_user(
         &self,

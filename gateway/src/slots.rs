@@ -42,6 +42,15 @@ impl<T> Slots<T> {
         self.len() == 0
     }
 
+    pub(crate) fn get(&self, slot: u32) -> Option<&T> {
+        self.entries.get(slot as usize)?.as_ref()
+    }
+
+    pub(crate) fn iter_with_slots(&self) -> impl Iterator<Item = (u32, &T)> {
+        let entries = (0..).zip(&self.entries);
+        entries.filter_map(|(slot, entry)| Some((slot, entry.as_ref()?)))
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.entries.iter().flatten()
     }
@@ -59,6 +68,8 @@ mod tests {
         assert_eq!(slots.remove(a), None);
         assert_eq!(slots.insert('c'), a);
         assert_eq!(slots.iter().collect::<String>(), "cb");
+        assert_eq!(slots.iter_with_slots().collect::<Vec<_>>(), [(a, &'c'), (b, &'b')]);
+        assert_eq!((slots.get(b), slots.get(9)), (Some(&'b'), None));
         slots.remove(a);
         slots.remove(b);
         assert!(slots.is_empty() && slots.entries.capacity() == 0);

@@ -16,6 +16,7 @@ use std::{
 /// An open socket: counted, reachable by the heartbeat and the drain, its address held against the limit.
 pub(crate) struct Open {
     node: Arc<Node>,
+    outbox: Arc<Outbox>,
     slot: u32,
     address: IpAddr,
     pub(crate) socket: Socket,
@@ -24,7 +25,8 @@ pub(crate) struct Open {
 impl Open {
     /// `address` was admitted by [`crate::handshake::admit`].
     pub(crate) fn new(node: &Arc<Node>, outbox: &Arc<Outbox>, address: IpAddr) -> Self {
-        Self { node: Arc::clone(node), slot: node.registry.add(outbox), address, socket: node.metrics.socket() }
+        let slot = node.registry.add(outbox);
+        Self { node: Arc::clone(node), outbox: Arc::clone(outbox), slot, address, socket: node.metrics.socket() }
     }
 }
 
@@ -32,6 +34,7 @@ impl Drop for Open {
     fn drop(&mut self) {
         self.node.registry.remove(self.slot);
         self.node.registry.release_address(self.address);
+        self.node.closed.note(&self.node, &self.outbox, self.socket.reason());
     }
 }
 
@@ -53,7 +56,7 @@ impl Standing {
         if let Some(oldest) = node.registry.add_user(identity.user_id, identity.session_id, outbox, most) {
             oldest.close(CloseReason::Replaced, 0);
         }
-        outbox.acts_for(identity.user_id, identity.session_id);
+        outbox.acts_for(identity);
         outbox.authenticate_by.store(u32::MAX, Ordering::Relaxed);
         outbox.left.store(false, Ordering::Release);
         outbox.expires_at.store(identity.expires_at.as_micros(), Ordering::Relaxed);

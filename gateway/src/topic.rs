@@ -88,6 +88,16 @@ impl Topic {
         self.members().slots.len()
     }
 
+    /// The connections of this node that are in.
+    pub(crate) fn member_outboxes(&self) -> Vec<Arc<Outbox>> {
+        self.members().slots.iter().cloned().collect()
+    }
+
+    /// How many frames the log holds.
+    pub(crate) fn held_frames(&self) -> usize {
+        self.log().held_frames()
+    }
+
     /// Gives the topic up if nobody is in: from here on nobody gets in.
     pub(crate) fn try_close(&self) -> bool {
         let mut members = self.members();

@@ -44,6 +44,7 @@ impl Connection {
         self.settled_bytes = (self.settled_bytes + message.len() as u64 + HEADER_BYTES).min(self.wire.read_bytes);
         self.charge_overhead()?;
         self.node.metrics.frame_in(message.len());
+        self.outbox.tally.note_received(self.wire.read_bytes);
         match self.session.admit(self.node.now_ms()) {
             Admission::Admitted => self.take(message)?,
             Admission::Close(reason) => return Err(close(reason)),
@@ -78,7 +79,13 @@ impl Connection {
             Message::Close(_) => self.answer_close(),
             // tungstenite queued the pong; it leaves with the next flush, which costs nothing here.
             Message::Ping(_) => self.flush_control(),
-            Message::Pong(_) | Message::Frame(_) => Ok(()),
+            Message::Pong(_) => {
+                if let sent @ 1.. = std::mem::take(&mut self.pinged_at_ms) {
+                    self.outbox.note_rtt(self.node.now_ms() - sent);
+                }
+                Ok(())
+            }
+            Message::Frame(_) => Ok(()),
         }
     }
 
@@ -182,6 +189,7 @@ impl Connection {
     fn auth(&mut self, id: Option<&RawValue>, auth: Auth<'_>) {
         if self.device.is_none() {
             self.device = auth.device.map(|device| device.into_owned().into_boxed_str());
+            self.note_device();
         }
         let id = id.map(ToOwned::to_owned);
         if let Some(who) = self.session.known().map(Arc::clone) {
@@ -219,6 +227,7 @@ impl Connection {
 
     fn join(&mut self, id: Option<&RawValue>, room: RoomName, since: Option<Position>) {
         self.rooms.retain(|subscription| subscription.room() != Some(&room)); // a repeat starts over from its position
+        self.note_rooms();
         let (node, outbox) = (Arc::clone(&self.node), Arc::clone(&self.outbox));
         let who = self.session.identity().map(Arc::clone);
         self.job = Some(Box::pin(jobs::join(node, outbox, who, id.map(ToOwned::to_owned), room, since)));
@@ -226,6 +235,7 @@ impl Connection {
 
     fn leave(&mut self, id: Option<&RawValue>, room: &RoomName) {
         self.rooms.retain(|subscription| subscription.room() != Some(room));
+        self.note_rooms();
         let left = Event::Left { id, room }.encode();
         self.push(&left);
     }

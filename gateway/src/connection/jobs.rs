@@ -106,6 +106,7 @@ impl Connection {
     fn enter(&mut self, subscription: Subscription) {
         self.rooms.retain(|other| other.room() != subscription.room());
         self.rooms.push(subscription);
+        self.note_rooms();
     }
 
     fn become_ready(&mut self, ready: Ready) {

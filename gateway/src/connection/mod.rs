@@ -23,6 +23,7 @@ pub(crate) mod outbox;
 mod replay;
 mod stream;
 mod subscription;
+pub(crate) mod tally;
 mod wire;
 
 use crate::{
@@ -80,6 +81,8 @@ pub(crate) struct Connection {
     echo: bool,
     /// The room this client last typed in, so that sending a message ends it.
     typing_in: Option<shared::protocol::RoomName>,
+    /// When a ping left that no pong has answered yet; 0 when there is none.
+    pinged_at_ms: u64,
     standing: Option<Standing>,
     open: Open,
 }
@@ -122,9 +125,11 @@ impl Connection {
             echo: greeting.echo,
             page: None,
             typing_in: None,
+            pinged_at_ms: 0,
             standing: None,
             open,
         };
+        connection.note_device();
         if !connection.echo {
             connection.greet(greeting);
         }
@@ -156,6 +161,7 @@ impl Connection {
     pub(crate) async fn run(mut self) {
         let request = poll_fn(|cx| self.poll_turn(cx)).await;
         self.open.socket.close(request.reason);
+        self.outbox.closing.store(true, Ordering::Relaxed);
         tracing::debug!(connection = self.outbox.number, reason = request.reason.text(), "closed");
         // The world forgets the connection first; only then does the goodbye wait for a slow socket.
         let Self { wire, open, standing, rooms, inbox, watching, job, page, echo, .. } = self;
@@ -199,6 +205,7 @@ impl Connection {
             self.revoked_meanwhile.extend(notes.revoked_rooms); // the job may be entering one of them right now
         }
         if notes.ping {
+            self.pinged_at_ms = self.node.now_ms();
             self.wire.push(frame::ping());
         }
         Ok(true)
@@ -213,6 +220,18 @@ impl Connection {
             self.leave_revoked(&room);
         }
         Ok(true)
+    }
+
+    /// The rooms have changed: whoever looks at the connection from outside sees these.
+    fn note_rooms(&self) {
+        self.outbox.note_rooms(self.rooms.iter().filter_map(|room| room.room().cloned()).collect());
+    }
+
+    /// The client said what it calls itself, perhaps.
+    fn note_device(&self) {
+        if let Some(device) = &self.device {
+            self.outbox.note_device(device);
+        }
     }
 
     /// Queues one frame made for this client alone.

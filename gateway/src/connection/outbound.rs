@@ -61,10 +61,13 @@ impl Connection {
                 continue;
             }
             let topic = Arc::clone(subscription.topic());
+            let (from, mut slices) = (subscription.cursor.seq, 0);
             let pulled = topic.pull(&mut subscription.cursor, |frames| {
+                slices += 1;
                 wire.push(frames);
                 !wire.is_full()
             });
+            wire.frames += subscription.cursor.seq.saturating_sub(from + slices);
             match pulled {
                 Pulled::Behind if page.is_none() => {
                     subscription.replay_to = topic.head().unwrap_or(0);
@@ -106,6 +109,7 @@ impl Connection {
         match outcome {
             Outcome::Frames { frames, last } => {
                 wire.push(frames);
+                wire.frames += last.saturating_sub(subscription.cursor.seq + 1);
                 subscription.cursor.seq = last;
             }
             Outcome::Nothing { at } => subscription.cursor.seq = at,
@@ -125,23 +129,30 @@ impl Connection {
         }
     }
 
-    /// Whether a connection whose socket takes nothing is too far behind.
+    /// Whether a connection whose socket takes nothing is too far behind; takes note of how far.
     fn is_slow(&self) -> bool {
         let limits = &self.node.config.limits;
-        self.inbox.iter().chain(&self.rooms).any(|subscription| {
+        let (slices, bytes) = self.wire.queued();
+        let (mut queue, mut queue_bytes, mut slow) = (slices as u64, bytes, false);
+        for subscription in self.inbox.iter().chain(&self.rooms) {
             if !subscription.topic().has_news(subscription.cursor) {
-                return false;
+                continue;
             }
             let (frames, bytes) = subscription.topic().lag(subscription.cursor);
             let replaying = subscription.cursor.seq < subscription.replay_to;
-            !replaying && (frames > limits.outbox_messages as u64 || bytes > limits.outbox_bytes)
-        })
+            slow |= !replaying && (frames > limits.outbox_messages as u64 || bytes > limits.outbox_bytes);
+            queue += frames;
+            queue_bytes += bytes;
+        }
+        self.outbox.tally.note_queue(queue, queue_bytes);
+        slow
     }
 
     fn count_written(&self, before: u64) {
         let written = self.wire.written_bytes - before;
         if written > 0 {
             self.node.metrics.frame_out(usize::try_from(written).unwrap_or(usize::MAX));
+            self.outbox.tally.note_sent(self.wire.frames, self.wire.written_bytes);
         }
     }
 }

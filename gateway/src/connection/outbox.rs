@@ -8,15 +8,18 @@
 //!   most as many keys as the connection watches users; of typing, beyond [`TYPING_SLOTS`], the oldest is dropped;
 //! * requests (close, ping, leave a room) are flags and a list no longer than the rooms the connection is in.
 
+use super::tally::{Tallied, Tally};
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use shared::{
     id::{SessionId, UserId},
+    model::Identity,
     protocol::{CloseReason, RoomName},
 };
 use std::{
+    net::{IpAddr, Ipv4Addr},
     sync::{
-        Mutex, OnceLock, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering},
     },
     task::Waker,
@@ -60,6 +63,12 @@ impl Notes {
 pub(crate) struct Outbox {
     /// Unique on this node.
     pub(crate) number: u64,
+    /// The node's second in which it was opened.
+    pub(crate) opened_at: u32,
+    /// The client's address.
+    pub(crate) address: IpAddr,
+    /// What it has sent and received.
+    pub(crate) tally: Tally,
     waker: AtomicWaker,
     /// Set from the first wake to the connection's next turn, so that a thousand frames cost one wake.
     woken: AtomicBool,
@@ -69,8 +78,18 @@ pub(crate) struct Outbox {
     /// Set when `ephemeral` holds something.
     fleeting: AtomicBool,
     ephemeral: Mutex<Vec<(EphemeralKey, Bytes)>>,
-    /// Who the connection acts for, and with which session, once known.
-    who: OnceLock<(UserId, SessionId)>,
+    /// Who the connection acts for, once known.
+    who: OnceLock<Arc<Identity>>,
+    /// What the client calls itself, if it does.
+    device: OnceLock<Box<str>>,
+    /// The rooms it is in.
+    rooms: Mutex<Box<[RoomName]>>,
+    /// The operator who closes it.
+    closed_by: OnceLock<Box<str>>,
+    /// Set when it says goodbye.
+    pub(crate) closing: AtomicBool,
+    /// The last ping's way there and back; `u32::MAX` before the first.
+    rtt_ms: AtomicU32,
     /// Set when the connection no longer stands for its user.
     pub(crate) left: AtomicBool,
     /// Whether the user is away, as far as this connection goes.
@@ -89,6 +108,9 @@ impl Outbox {
     pub(crate) fn new(number: u64, now: u32, authenticate_by: u32) -> Self {
         Self {
             number,
+            opened_at: now,
+            address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            tally: Tally::default(),
             waker: AtomicWaker::new(),
             woken: AtomicBool::new(false),
             noted: AtomicBool::new(false),
@@ -96,6 +118,11 @@ impl Outbox {
             fleeting: AtomicBool::new(false),
             ephemeral: Mutex::default(),
             who: OnceLock::new(),
+            device: OnceLock::new(),
+            rooms: Mutex::default(),
+            closed_by: OnceLock::new(),
+            closing: AtomicBool::new(false),
+            rtt_ms: AtomicU32::new(u32::MAX),
             left: AtomicBool::new(false),
             away: AtomicBool::new(false),
             heard_at: AtomicU32::new(now),
@@ -105,19 +132,79 @@ impl Outbox {
         }
     }
 
+    /// The same, from this address.
+    pub(crate) fn at(mut self, address: IpAddr) -> Self {
+        self.address = address;
+        self
+    }
+
+    /// Who the connection acts for, as they were when it proved that.
+    pub(crate) fn identity(&self) -> Option<&Arc<Identity>> {
+        self.who.get()
+    }
+
     /// Who the connection acts for.
     pub(crate) fn user(&self) -> Option<UserId> {
-        self.who.get().map(|(user, _)| *user)
+        self.who.get().map(|who| who.user_id)
     }
 
     /// The session it came with.
     pub(crate) fn session(&self) -> Option<SessionId> {
-        self.who.get().map(|(_, session)| *session)
+        self.who.get().map(|who| who.session_id)
     }
 
     /// The connection proved who it is; the first word stands.
-    pub(crate) fn acts_for(&self, user: UserId, session: SessionId) {
-        self.who.get_or_init(|| (user, session));
+    pub(crate) fn acts_for(&self, who: &Arc<Identity>) {
+        self.who.get_or_init(|| Arc::clone(who));
+    }
+
+    /// What the client calls itself, if it does.
+    pub(crate) fn device(&self) -> Option<&str> {
+        self.device.get().map(AsRef::as_ref)
+    }
+
+    /// The client said what it calls itself; the first word stands.
+    pub(crate) fn note_device(&self, device: &str) {
+        self.device.get_or_init(|| device.into());
+    }
+
+    /// The rooms it is in.
+    pub(crate) fn room_names(&self) -> Box<[RoomName]> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many rooms it is in.
+    pub(crate) fn room_count(&self) -> usize {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// It joined or left rooms: these are left.
+    pub(crate) fn note_rooms(&self, rooms: Box<[RoomName]>) {
+        *self.rooms.lock().unwrap_or_else(PoisonError::into_inner) = rooms;
+    }
+
+    /// The operator who closes it.
+    pub(crate) fn closed_by(&self) -> Option<&str> {
+        self.closed_by.get().map(AsRef::as_ref)
+    }
+
+    /// The last ping's way there and back.
+    pub(crate) fn rtt_ms(&self) -> Option<u32> {
+        Some(self.rtt_ms.load(Ordering::Relaxed)).filter(|ms| *ms != u32::MAX)
+    }
+
+    /// A pong came, this long after its ping.
+    pub(crate) fn note_rtt(&self, ms: u64) {
+        self.rtt_ms.store(u32::try_from(ms).unwrap_or(u32::MAX - 1), Ordering::Relaxed);
+    }
+
+    /// What it has sent and received, and what waits for it right now.
+    pub(crate) fn tallied(&self) -> Tallied {
+        let tallied = self.tally.read();
+        match self.stalled_since.load(Ordering::Relaxed) {
+            0 => Tallied { queue: 0, queue_bytes: 0, ..tallied },
+            _ => tallied,
+        }
     }
 
     /// A topic has something new.
@@ -130,6 +217,9 @@ impl Outbox {
     /// Leaves an ephemeral frame; returns false when an older one had to go for it.
     pub(crate) fn push_ephemeral(&self, key: EphemeralKey, frame: Bytes) -> bool {
         let kept_all = put(&mut self.ephemeral.lock().unwrap_or_else(PoisonError::into_inner), key, frame);
+        if !kept_all {
+            self.tally.note_dropped();
+        }
         self.fleeting.store(true, Ordering::Release);
         self.wake();
         kept_all
@@ -148,6 +238,12 @@ impl Outbox {
         self.note(|notes| {
             notes.close.get_or_insert(CloseRequest { reason, retry_after_ms });
         });
+    }
+
+    /// The same in the name of an operator.
+    pub(crate) fn close_for(&self, operator: &str, reason: CloseReason, retry_after_ms: u64) {
+        self.closed_by.get_or_init(|| operator.into());
+        self.close(reason, retry_after_ms);
     }
 
     /// Asks the connection to ping its client.

@@ -41,6 +41,8 @@ pub(crate) struct Wire {
     pub(crate) read_bytes: u64,
     /// Bytes written so far, for the statistics.
     pub(crate) written_bytes: u64,
+    /// Frames queued so far, for the statistics. Whoever queues several at once adds the others.
+    pub(crate) frames: u64,
 }
 
 impl Wire {
@@ -54,12 +56,14 @@ impl Wire {
             heard: false,
             read_bytes: 0,
             written_bytes: 0,
+            frames: 0,
         }
     }
 
     /// Queues whole frames.
     pub(crate) fn push(&mut self, frames: Bytes) {
         self.queued_bytes += frames.len();
+        self.frames += 1;
         self.queue.push_back(frames);
         self.fresh = true;
     }
@@ -72,6 +76,11 @@ impl Wire {
     /// Whether the stream has taken everything that was handed over.
     pub(crate) fn is_empty(&self) -> bool {
         self.queue.is_empty()
+    }
+
+    /// Slices and bytes that wait.
+    pub(crate) fn queued(&self) -> (usize, usize) {
+        (self.queue.len(), self.queued_bytes)
     }
 
     /// Whether a full batch waits already.

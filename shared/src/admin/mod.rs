@@ -13,7 +13,7 @@
 //! finds it by itself.
 //!
 //! It takes no new work away from the process and outlives the drain, so that operators can watch it: its tasks are on
-//! a tracker of their own and end with the process's hard token. Nothing here changes anything; actions come later.
+//! a tracker of their own and end with the process's hard token.
 
 mod guard;
 mod history;
@@ -24,6 +24,7 @@ mod recorder;
 mod sampler;
 mod select;
 mod server;
+mod sockets;
 mod stream;
 mod subscriptions;
 mod token;
@@ -37,6 +38,9 @@ use crate::{
     store::Store,
 };
 use history::History;
+pub use select::{Picked, Plan};
+pub use sockets::{SocketGauges, SocketHandle, Sockets, Which};
+
 use recorder::Recorder;
 use sampler::Sampler;
 use std::{
@@ -52,7 +56,7 @@ use token::TokenGuard;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// What the host has to show. No handle of the gateway or the api: they count into [`Metrics`].
+/// What the host has to show.
 #[derive(Clone, Debug)]
 pub struct AdminSources {
     /// The process's name, in the token file's name and in `hello`.
@@ -67,6 +71,8 @@ pub struct AdminSources {
     pub clock: Clock,
     /// Most sockets the process takes; 0 if it takes none.
     pub socket_limit: usize,
+    /// Its gateway, if it has one.
+    pub sockets: Option<Arc<dyn Sockets>>,
 }
 
 /// An open admin listener. Dropping it closes the listener, ends its streams and removes the token file.

@@ -3,6 +3,7 @@
 //! Pure: moments go in, samples come out. Rates are those of the last second; shares and percentiles are those of the
 //! last minute, because one second holds too few requests to say anything.
 
+use super::SocketGauges;
 use crate::{
     clock::Timestamp,
     model::PoolStats,
@@ -43,15 +44,6 @@ pub(super) struct Gauges {
     pub(super) logged: (u64, u64),
     /// Users with a queue, entries in all queues, age of the oldest in seconds.
     pub(super) offline: Option<(u64, u64, u64)>,
-}
-
-/// What the gateway says about its sockets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct SocketGauges {
-    /// Sockets that take nothing while frames wait for them.
-    pub(super) slow: u64,
-    /// Rooms somebody is in.
-    pub(super) rooms: u64,
 }
 
 /// The last minute of a process.

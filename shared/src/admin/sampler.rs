@@ -109,7 +109,8 @@ impl Shared {
     }
 
     fn state(&self) -> State {
-        if self.lifecycle.leaving() { State::Draining } else { State::Running }
+        let drained = self.sources.sockets.as_ref().is_some_and(|sockets| sockets.gauges().draining);
+        if self.lifecycle.leaving() || drained { State::Draining } else { State::Running }
     }
 
     fn tick(&self, seq: u64, moment: Moment, sample: Sample) -> Tick {
@@ -132,6 +133,7 @@ impl Shared {
     fn moment(&self, loop_lag: Duration) -> Moment {
         let gauges = Gauges {
             socket_limit: self.sources.socket_limit as u64,
+            sockets: self.sources.sockets.as_ref().map(|sockets| sockets.gauges()),
             consoles: self.consoles.load(Acquire),
             console_bytes: self.console_bytes.load(Relaxed),
             console_cpu_us: self.console_cpu_us.load(Relaxed),

@@ -24,7 +24,7 @@ impl Refusal {
 
 /// A query, understood.
 #[derive(Clone, Debug)]
-pub(super) struct Plan {
+pub struct Plan {
     filter: Option<Filter>,
     sort: usize,
     descending: bool,
@@ -34,15 +34,28 @@ pub(super) struct Plan {
 
 /// What was picked.
 #[derive(Debug)]
-pub(super) struct Picked<R> {
+pub struct Picked<R> {
     /// Rows there are.
-    pub(super) total: u64,
+    pub total: u64,
     /// Rows that pass the filter.
-    pub(super) matched: u64,
+    pub matched: u64,
     /// The first of them, in order.
-    pub(super) rows: Vec<R>,
+    pub rows: Vec<R>,
     /// Whether there are more behind them.
-    pub(super) more: bool,
+    pub more: bool,
+}
+
+impl<R> Picked<R> {
+    /// Nothing.
+    pub fn none() -> Self {
+        Self { total: 0, matched: 0, rows: Vec::new(), more: false }
+    }
+
+    /// The same with rows made of what was picked.
+    pub fn map<T>(self, make: impl FnMut(R) -> T) -> Picked<T> {
+        let Self { total, matched, rows, more } = self;
+        Picked { total, matched, rows: rows.into_iter().map(make).collect(), more }
+    }
 }
 
 impl Plan {
@@ -65,7 +78,7 @@ impl Plan {
     }
 
     /// The first rows that pass, in order.
-    pub(super) fn pick<R: Row>(&self, rows: impl Iterator<Item = R>) -> Picked<R> {
+    pub fn pick<R: Row>(&self, rows: impl Iterator<Item = R>) -> Picked<R> {
         let (mut total, mut matched, mut kept) = (0, 0, Vec::new());
         let mut passed = 0_usize;
         for row in rows {

@@ -172,7 +172,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Console<'_, S> {
         let refused = match serde_json::from_str(text) {
             Ok(Asked::Subscribe(wish)) => {
                 let id = wish.id;
-                self.subscriptions.add(wish).map_err(|refusal| (Some(id), refusal))
+                self.subscriptions.add(self.shared, wish).map_err(|refusal| (Some(id), refusal))
             }
             Ok(Asked::Unsubscribe { id }) => {
                 self.subscriptions.remove(id);
@@ -221,7 +221,7 @@ fn hello(shared: &Shared) -> Hello {
         tick_ms: TICK_MS,
         operator: "local".into(),
         role: Right::Admin,
-        views: lists::VIEWS.iter().map(|view| view.name().to_owned()).collect(),
+        views: lists::views(shared).iter().map(|view| view.name().to_owned()).collect(),
         actions: Vec::new(),
         rules: Vec::new(),
         nodes: vec![shared.status()],

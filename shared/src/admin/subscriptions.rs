@@ -33,8 +33,8 @@ struct Subscription {
 
 impl Subscriptions {
     /// Adds or replaces one; it is due at once.
-    pub(super) fn add(&mut self, wish: Subscribe) -> Result<(), Refusal> {
-        lists::check(&wish.query)?;
+    pub(super) fn add(&mut self, shared: &Shared, wish: Subscribe) -> Result<(), Refusal> {
+        lists::check(shared, &wish.query)?;
         if self.0.len() >= MOST_SUBSCRIPTIONS && !self.0.contains_key(&wish.id) {
             return Err(Refusal::new("too_many", format!("{MOST_SUBSCRIPTIONS} subscriptions are open")));
         }

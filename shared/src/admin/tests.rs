@@ -34,6 +34,7 @@ fn sources(name: &str, metrics: Metrics) -> AdminSources {
         metrics,
         clock: Clock::System,
         socket_limit: 10,
+        sockets: None,
     }
 }
 

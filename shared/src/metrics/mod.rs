@@ -278,6 +278,11 @@ impl Socket {
         }
     }
 
+    /// Why it would have ended by now.
+    pub fn reason(&self) -> CloseReason {
+        self.reason
+    }
+
     /// Why it ends; the last reason counts.
     pub fn close(&mut self, reason: CloseReason) {
         self.reason = reason;

@@ -5,6 +5,7 @@
 //! however that ends.
 
 mod certificates;
+pub mod console;
 mod pgbouncer;
 mod postgres;
 mod process;
@@ -15,6 +16,7 @@ mod store;
 pub mod tls;
 
 pub use certificates::Certificates;
+pub use console::Console;
 pub use pgbouncer::PgBouncer;
 pub use postgres::{Database, Postgres};
 pub use process::Port;

@@ -9,28 +9,33 @@ mod statements;
 
 use super::{
     Shared,
-    select::{Plan, Refusal, fit},
+    select::{Picked, Plan, Refusal, fit},
 };
 use crate::protocol::admin::{Answered, List, Query, Row, Rows, View};
 use serde::Serialize;
 
-/// The views that can be subscribed to here.
-pub(super) const VIEWS: [View; 3] = [View::Endpoints, View::Errors, View::Statements];
+/// The views that can be subscribed to on this node.
+pub(super) fn views(shared: &Shared) -> Vec<View> {
+    let everywhere = [View::Endpoints, View::Errors, View::Statements];
+    let of_sockets = [View::Connections, View::Connection, View::Closed, View::Rooms, View::Members, View::Users];
+    let of_sockets = of_sockets.into_iter().filter(|_| shared.sources.sockets.is_some());
+    everywhere.into_iter().chain(of_sockets).collect()
+}
 
 /// Whether the query can be served at all; told before anything is done for it.
-pub(super) fn check(query: &Query) -> Result<(), Refusal> {
-    if !VIEWS.contains(&query.view) {
-        return Err(Refusal::new("unavailable", format!("{} cannot be listed here", query.view.name())));
+pub(super) fn check(shared: &Shared, query: &Query) -> Result<(), Refusal> {
+    if !views(shared).contains(&query.view) {
+        return Err(unavailable(query.view));
     }
     if query.view.needs_of() && query.of.is_none() {
         return Err(Refusal::new("missing_of", format!("{} is about one thing: say which in `of`", query.view.name())));
     }
-    Plan::new(query, query.view.fields()).map(drop)
+    if query.view.fields().is_empty() { Ok(()) } else { Plan::new(query, query.view.fields()).map(drop) }
 }
 
 /// The list as it is now.
 pub(super) fn answer(shared: &Shared, id: u32, query: &Query) -> Result<List, Refusal> {
-    let plan = Plan::new(query, query.view.fields())?;
+    let of = query.of.as_deref().unwrap_or_default();
     let mut list = List {
         id,
         at: shared.now(),
@@ -40,32 +45,39 @@ pub(super) fn answer(shared: &Shared, id: u32, query: &Query) -> Result<List, Re
         next: None,
         nodes: vec![Answered { node: shared.sources.name.clone(), in_time: true }],
     };
-    match &mut list.rows {
-        Rows::Endpoints(_) => {
-            let rows = pick(&mut list, &plan, endpoints::rows(shared));
-            list.rows = Rows::Endpoints(rows);
-        }
-        Rows::Errors(_) => {
-            let rows = pick(&mut list, &plan, errors::rows(shared));
-            list.rows = Rows::Errors(rows);
-        }
-        Rows::Statements(_) => {
-            let rows = pick(&mut list, &plan, statements::rows(shared));
-            list.rows = Rows::Statements(rows);
-        }
-        _ => return Err(Refusal::new("unavailable", format!("{} cannot be listed here", query.view.name()))),
+    let sockets = shared.sources.sockets.as_ref().ok_or_else(|| unavailable(query.view));
+    if query.view == View::Connection {
+        let detail = sockets?.connection(of).map(Box::new);
+        (list.total, list.matched) = (detail.is_some().into(), detail.is_some().into());
+        list.rows = Rows::Connection(detail);
+        return Ok(list);
     }
+    let plan = Plan::new(query, query.view.fields())?;
+    list.rows = match query.view {
+        View::Endpoints => Rows::Endpoints(note(&mut list, &plan, plan.pick(endpoints::rows(shared).into_iter()))),
+        View::Errors => Rows::Errors(note(&mut list, &plan, plan.pick(errors::rows(shared).into_iter()))),
+        View::Statements => Rows::Statements(note(&mut list, &plan, plan.pick(statements::rows(shared).into_iter()))),
+        View::Connections => Rows::Connections(note(&mut list, &plan, sockets?.connections(&plan))),
+        View::Closed => Rows::Closed(note(&mut list, &plan, sockets?.closed(&plan))),
+        View::Rooms => Rows::Rooms(note(&mut list, &plan, plan.pick(sockets?.rooms().into_iter()))),
+        View::Members => Rows::Members(note(&mut list, &plan, sockets?.members(of, &plan))),
+        View::Users => Rows::Users(note(&mut list, &plan, plan.pick(sockets?.users().into_iter()))),
+        view => return Err(unavailable(view)),
+    };
     Ok(list)
 }
 
-/// Picks rows and notes what stands beside them.
-fn pick<R: Row + Serialize>(list: &mut List, plan: &Plan, rows: Vec<R>) -> Vec<R> {
-    let mut picked = plan.pick(rows.into_iter());
-    let cut = fit(&mut picked.rows);
-    list.total = picked.total;
-    list.matched = picked.matched;
-    list.next = picked.rows.last().filter(|_| picked.more || cut).map(|last| plan.cursor(last));
-    picked.rows
+fn unavailable(view: View) -> Refusal {
+    Refusal::new("unavailable", format!("{} cannot be listed here", view.name()))
+}
+
+/// Notes what stands beside the rows, and cuts them to what an answer may weigh.
+fn note<R: Row + Serialize>(list: &mut List, plan: &Plan, picked: Picked<R>) -> Vec<R> {
+    let Picked { total, matched, mut rows, more } = picked;
+    let cut = fit(&mut rows);
+    (list.total, list.matched) = (total, matched);
+    list.next = rows.last().filter(|_| more || cut).map(|last| plan.cursor(last));
+    rows
 }
 
 #[expect(clippy::cast_precision_loss, reason = "rates for people; counts stay far below 2^52")]
