@@ -12,6 +12,7 @@ mod health;
 mod limits;
 mod login;
 mod notifications;
+mod outage;
 mod pitches;
 mod process;
 mod session;

@@ -56,7 +56,8 @@ struct Stage {
 impl Stage {
     async fn set(crowd: usize) -> Option<Self> {
         let server = Box::leak(Box::new(available("PostgreSQL", Postgres::start())?));
-        let app = TestApp::on(Ground::on(server).await).await;
+        // Behind a proxy one address may have any number of connections.
+        let app = TestApp::on(Ground::on(server).await, |config| config.http.trusted_proxies = 1).await;
         let (star, _) = app.signed_in(&[Portal::Creator]).await;
         let mut clients = Vec::new();
         for _ in 0..crowd {

@@ -58,7 +58,12 @@ impl TestApp {
 
     /// On PostgreSQL; `None` (said loudly) if the machine has none.
     pub(crate) async fn postgres() -> Option<Self> {
-        Some(Self::open(|_| {}, routes::table(), Ground::postgres().await?).await)
+        Some(Self::on(Ground::postgres().await?, |_| {}).await)
+    }
+
+    /// On this ground, with settings of the test's choice.
+    pub(crate) async fn on(ground: Ground, change: impl FnOnce(&mut Config)) -> Self {
+        Self::open(change, routes::table(), ground).await
     }
 
     async fn open(change: impl FnOnce(&mut Config), table: Table, ground: Ground) -> Self {
