@@ -32,10 +32,8 @@ impl Answers {
     /// Asks for something that reads, or changes something, in the database. What is no success must be an invitation
     /// to come back.
     async fn ask(&self, client: &Client, whom: UserId, write: bool) -> u16 {
-        let answer = match write {
-            true => client.send(Call::new("PUT", format!("/api/users/{whom}/follow"))).await,
-            false => client.get("/api/notifications").await,
-        };
+        let follow = Call::new("PUT", format!("/api/users/{whom}/follow"));
+        let answer = client.send(if write { follow } else { Call::new("GET", "/api/notifications") }).await;
         if answer.status >= 300 {
             assert_eq!(answer.refusal(), "503 SERVICE_UNAVAILABLE");
             assert!(answer.header("retry-after").is_some(), "{answer:?}");
@@ -90,7 +88,7 @@ impl Stage {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), come).await.expect("answers come");
+        tokio::time::timeout(Duration::from_mins(1), come).await.expect("answers come");
     }
 
     fn opened(&self) -> u64 {
@@ -175,7 +173,7 @@ async fn a_thousand_users_at_once_share_fourteen_connections_and_nobody_is_left_
         (waiting, in_use)
     };
     let ((), (waiting, in_use)) =
-        tokio::time::timeout(Duration::from_secs(60), async { tokio::join!(crowd, watch) }).await.expect("no hang");
+        tokio::time::timeout(Duration::from_mins(1), async { tokio::join!(crowd, watch) }).await.expect("no hang");
     assert_eq!(answers.of(200) + answers.of(503), 1_000, "{answers:?}");
     assert!(answers.of(200) > 500, "a queue that only refuses is no queue: {answers:?}");
     assert!(waiting > 0 && in_use == 14, "waits and utilisation can be seen: {waiting} waiting, {in_use} in use");

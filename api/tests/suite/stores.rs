@@ -12,7 +12,9 @@ const PATIENCE: Duration = Duration::from_mins(10);
 /// program's own processes.
 async fn everything_passes_on(ground: &str) {
     let mut suite = Command::new(std::env::current_exe().unwrap());
-    suite.args(["--skip", "stores::", "--skip", "process::", "--skip", "outage::", "--quiet"]).env(ground::VARIABLE, ground);
+    suite
+        .args(["--skip", "stores::", "--skip", "process::", "--skip", "outage::", "--quiet"])
+        .env(ground::VARIABLE, ground);
     let suite = suite.stdin(Stdio::null()).kill_on_drop(true).output();
     let output = timeout(PATIENCE, suite).await.expect("it ends in time").unwrap();
     let said = String::from_utf8_lossy(&output.stdout);

@@ -15,6 +15,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::{
     fs, io,
     net::{SocketAddr, ToSocketAddrs},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown},
     path::{Path, PathBuf},
     sync::{
         OnceLock,
@@ -107,6 +108,22 @@ impl Postgres {
     /// Starts a stopped server on the same port, and returns when it takes connections.
     pub fn start_again(&self) -> io::Result<()> {
         self.own().start()
+    }
+
+    /// Makes a private cluster's server offer TLS from now on, with this certificate and key.
+    pub async fn speak_tls(&self, cert: &Path, key: &Path) -> io::Result<()> {
+        let data = self.own().process.folder().join("data");
+        let owner = fs::metadata(&data)?;
+        for (file, name) in [(cert, "server.crt"), (key, "server.key")] {
+            let path = data.join(name);
+            fs::copy(file, &path)?;
+            // It refuses a key that others can read.
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+            chown(&path, Some(owner.uid()), Some(owner.gid()))?;
+        }
+        self.execute("alter system set ssl = on").await.map_err(io::Error::other)?;
+        self.stop();
+        self.start_again()
     }
 
     /// Where it listens: for what stands in front of it.

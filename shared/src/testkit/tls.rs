@@ -48,6 +48,13 @@ impl Authority {
         authority
     }
 
+    /// The authority's own certificate, for clients that read files.
+    pub fn ca(&self) -> PathBuf {
+        let path = self.folder.path().join("ca.pem");
+        std::fs::write(&path, self.issuer.pem()).expect("a file");
+        path
+    }
+
     /// Where the certificate is: `TLS_CERT`.
     pub fn cert(&self) -> PathBuf {
         self.folder.path().join("cert.pem")

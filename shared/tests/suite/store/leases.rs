@@ -2,6 +2,7 @@
 
 use super::*;
 use shared::{
+    config::SHARED_POOL_SIZE,
     lifecycle::Lifecycle,
     store::leases::{self, BUDGET, Claim, Process, Refused, Role, TTL},
 };
@@ -110,6 +111,28 @@ async fn a_draining_process_still_holds_its_lease(kit: &TestStore) {
     tokio::join!(keeper, stop);
     kit.clock.advance(Duration::from_secs(30));
     assert!(matches!(claim(kit, &Process::this("next"), OWNER).await, Err(Refused::Taken { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_apis_and_two_gateways_leave_room_for_a_rolling_restart() {
+    let Some(kit) = TestStore::postgres().await else { return };
+    let (api, gateway) = (
+        Claim { connections: SHARED_POOL_SIZE, ..MEMBER },
+        Claim { connections: kit.config.gateway_pool_size, ..MEMBER },
+    );
+    let fleet = [("api-1", api), ("api-2", api), ("gw-1", gateway), ("gw-2", gateway)];
+    let mut processes = Vec::new();
+    for (name, request) in fleet {
+        let process = Process::this(name);
+        assert_eq!(claim(&kit, &process, request).await.expect("there is room"), request.connections);
+        processes.push((process, request));
+    }
+    // Each is replaced by one that starts before it ends.
+    for (old, request) in processes {
+        let granted = claim(&kit, &Process::this("new"), request).await.expect("there is room for one more");
+        assert!(granted >= request.connections.min(5), "{granted} of {}", request.connections);
+        kit.store.tx("leases.release", async |tx| leases::release(tx, old.id).await).await.expect("it is given back");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

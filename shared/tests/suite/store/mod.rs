@@ -4,6 +4,7 @@
 //! for an event with a deadline ([`eventually`]), never for a guessed time.
 
 mod accounts;
+mod away;
 mod browse;
 mod dashboard;
 mod inbox;
@@ -12,6 +13,7 @@ mod pitches;
 mod pool;
 mod pooler;
 mod schema;
+mod tls;
 mod work;
 
 use shared::{
