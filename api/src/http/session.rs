@@ -17,7 +17,11 @@ pub(super) struct Visitor {
 /// Who asks. `answer` collects the cookies the answer must carry: a renewed one, or the order to forget a dead one.
 ///
 /// A presented token that is not (any more) one of ours is 401 where a session is needed; elsewhere its bearer is a
-/// stranger like any other. Either way a browser is told to forget it.
+/// stranger like any other.
+///
+/// A browser is told to forget the cookie of a session that has expired, and no other. The order would hit
+/// whatever cookie it has when the answer arrives: a request that was under way while the token was replaced, or while
+/// somebody signed in again, would sign that browser out. Cookies that stay for nothing end with their `Max-Age`.
 pub(super) async fn identify(
     app: &App,
     headers: &HeaderMap,
@@ -37,7 +41,7 @@ pub(super) async fn identify(
         Credentials::None => return Ok(None),
     };
     let Some(identity) = app.ops.authenticate(presented.token.expose()).await? else {
-        if presented.by_cookie {
+        if presented.by_cookie && app.ops.has_expired(presented.token.expose()).await.unwrap_or(false) {
             set_cookie(answer, &app.cookie.clear());
         }
         return if needed || !presented.by_cookie { Err(ApiError::unauthorized()) } else { Ok(None) };

@@ -37,6 +37,17 @@ impl Ops {
         }
     }
 
+    /// Whether this is the token of a session that has expired: the one kind of dead token that a browser may be told to
+    /// forget. Whoever presents a replaced or revoked one may have been given another since, and whoever presents a
+    /// stranger's is no browser of ours.
+    pub async fn has_expired(&self, token: &str) -> Result<bool, OpsError> {
+        if token.is_empty() || token.len() > TOKEN_BYTES {
+            return Ok(false);
+        }
+        let token = TokenHash::of(token);
+        Ok(self.store().read("sessions.has_expired", async |c| sessions::has_expired(c, token).await).await?)
+    }
+
     /// Who presents this session token or one-time ticket. A ticket is used up; the engine refuses those of sessions
     /// that were revoked since.
     pub async fn authenticate_socket(&self, token: &str) -> Result<Option<Identity>, OpsError> {

@@ -19,6 +19,9 @@ use std::{collections::HashMap, time::Duration};
 /// Tokens looked up in one statement: well under both databases' limits on parameters.
 const BATCH: usize = 500;
 
+/// How long an expired session is remembered, so that a browser that comes late can be told to forget its cookie.
+pub const REMEMBERED: Duration = Duration::from_hours(24);
+
 const IDENTITY: &str =
     "s.id as session_id, s.user_id, u.name, s.portal, u.is_admin, s.created_at, s.expires_at, s.refreshed_at,
      coalesce((select string_agg(p.portal, ',') from user_portals p where p.user_id = s.user_id), '') as portals
@@ -262,16 +265,29 @@ pub async fn alive(conn: &mut Conn, ids: &[SessionId]) -> Result<Vec<(SessionId,
     Ok(found)
 }
 
-/// Removes at most `limit` sessions that have expired; nobody can use them any more, so caches need not hear of it.
+/// Whether this is the token of a session that has expired, and was never replaced by another token.
+pub async fn has_expired(conn: &mut Conn, token: TokenHash) -> Result<bool, StoreError> {
+    let now = conn.now();
+    with_conn!(conn, |c| {
+        sqlx::query_scalar("select exists (select 1 from sessions where token_hash = $1 and expires_at <= $2)")
+            .bind(token)
+            .bind(now)
+            .fetch_one(c)
+            .await
+    })
+}
+
+/// Removes at most `limit` sessions that expired more than [`REMEMBERED`] ago; nobody can use them any more, so caches
+/// need not hear of it.
 pub async fn expire(tx: &mut Tx, limit: u32) -> Result<u64, StoreError> {
-    let now = tx.now();
+    let until = tx.now() - REMEMBERED;
     execute!(
         tx,
         sqlx::query(
             "delete from sessions
              where id in (select id from sessions where expires_at <= $1 order by expires_at limit $2)"
         )
-        .bind(now)
+        .bind(until)
         .bind(i64::from(limit))
     )
 }

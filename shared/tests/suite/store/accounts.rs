@@ -127,10 +127,21 @@ async fn a_token_says_who_presents_it_until_it_expires(kit: &TestStore) {
     assert_eq!((found.portal, found.portals), (Portal::Creator, Portals::of([Portal::Creator, Portal::Investor])));
     assert_eq!((found.created_at, found.expires_at), (kit.clock.now(), kit.clock.now() + WEEK));
     assert_eq!(identity(kit, self::token()).await, None, "an unknown token is nobody's");
+    let has_expired = async |token| {
+        let asked = kit.store.read("sessions.has_expired", async |c| sessions::has_expired(c, token).await).await;
+        asked.expect("it is looked up")
+    };
+    let removed = async || {
+        let expired = kit.store.tx("sessions.expire", async |tx| sessions::expire(tx, 100).await).await;
+        expired.expect("they are removed")
+    };
+    assert!(!has_expired(token).await);
     kit.clock.advance(WEEK);
-    assert_eq!(identity(kit, token).await, None, "it has expired");
-    let expired = kit.store.tx("sessions.expire", async |tx| sessions::expire(tx, 100).await).await;
-    assert_eq!(expired.expect("they are removed"), 1);
+    assert_eq!((identity(kit, token).await, has_expired(token).await), (None, true), "it has expired");
+    assert!(!has_expired(self::token()).await, "an unknown token never lived");
+    assert_eq!(removed().await, 0, "it is remembered for a while");
+    kit.clock.advance(sessions::REMEMBERED);
+    assert_eq!((removed().await, has_expired(token).await), (1, false));
 }
 
 async fn many_tokens_are_looked_up_at_once(kit: &TestStore) {
