@@ -36,14 +36,19 @@ macro_rules! ids {
         }
 
         impl FromStr for $name {
-            type Err = uuid::Error;
+            type Err = NotAnId;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                Uuid::try_parse(text).map(Self)
+                Uuid::try_parse(text).map(Self).map_err(|_| NotAnId)
             }
         }
     )+};
 }
+
+/// The text is no identifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be an id")]
+pub struct NotAnId;
 
 ids! {
     /// A person with an account.

@@ -12,6 +12,7 @@
 //! ```
 
 pub mod client;
+mod complaint;
 pub mod cookie;
 mod cors;
 pub mod credentials;

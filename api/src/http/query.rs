@@ -42,28 +42,33 @@ impl Query {
     }
 
     /// The parameter as a `T`, if it is there; an empty one counts as missing. A value that does not parse is noted
-    /// and reported by [`Query::finish`].
+    /// and reported by [`Query::finish`], in the words of `T`'s own error: for our own types, not for numbers.
     pub fn get<T: FromStr>(&mut self, name: &str) -> Option<T>
     where
         T::Err: Display,
     {
-        let text = self.left.remove(name).filter(|text| !text.is_empty())?;
+        let text = self.take(name)?;
         text.parse().map_err(|error: T::Err| self.problems.add(name, error.to_string())).ok()
     }
 
     /// `true` or `false`.
     pub fn flag(&mut self, name: &str) -> Option<bool> {
-        self.get(name)
+        let flag = self.take(name)?.parse().ok();
+        self.problems.require(flag.is_some(), name, "must be true or false");
+        flag
     }
 
     /// A whole number within a range.
     pub fn number(&mut self, name: &str, range: std::ops::RangeInclusive<i64>) -> Option<i64> {
-        let number: i64 = self.get(name)?;
-        if range.contains(&number) {
-            return Some(number);
+        let number = self.take(name)?.parse().ok().filter(|number| range.contains(number));
+        if number.is_none() {
+            self.problems.add(name, format!("must be a whole number from {} to {}", range.start(), range.end()));
         }
-        self.problems.add(name, format!("must be between {} and {}", range.start(), range.end()));
-        None
+        number
+    }
+
+    fn take(&mut self, name: &str) -> Option<String> {
+        self.left.remove(name).filter(|text| !text.is_empty())
     }
 
     /// Where routes note rules between parameters.
@@ -104,12 +109,22 @@ mod tests {
 
     #[test]
     fn everything_wrong_is_reported_at_once() {
-        let mut query = Query::parse("limit=500&seeking=maybe&colour=red").unwrap();
-        assert_eq!(query.number("limit", 1..=100), None);
-        assert_eq!(query.flag("seeking"), None);
+        let mut query = Query::parse("limit=500&page=x&by=1&seeking=maybe&colour=red").unwrap();
+        assert_eq!((query.number("limit", 1..=100), query.number("page", 1..=9)), (None, None));
+        assert_eq!((query.get::<shared::id::UserId>("by"), query.flag("seeking")), (None, None));
         let error = query.finish().unwrap_err();
-        let fields: Vec<_> = error.field_errors().iter().map(|error| error.field.as_str()).collect();
-        assert_eq!(fields, ["limit", "seeking", "colour"]);
+        let said: Vec<_> =
+            error.field_errors().iter().map(|error| format!("{} {}", error.field, error.message)).collect();
+        assert_eq!(
+            said,
+            [
+                "limit must be a whole number from 1 to 100",
+                "page must be a whole number from 1 to 9",
+                "by must be an id",
+                "seeking must be true or false",
+                "colour is not a parameter of this endpoint"
+            ]
+        );
     }
 
     #[test]

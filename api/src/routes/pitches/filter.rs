@@ -51,7 +51,7 @@ pub(super) fn read(query: &mut Query, caller: Option<UserId>) -> Result<Wanted, 
         stage: take(query, &mut name, "stage"),
         budget_min: budget(query, &mut name, "budgetMin"),
         budget_max: budget(query, &mut name, "budgetMax"),
-        seeking_investment: take(query, &mut name, "seekingInvestment"),
+        seeking_investment: flag(query, &mut name, "seekingInvestment"),
     };
     if let (Some(least), Some(most)) = (filter.budget_min, filter.budget_max) {
         query.problems().require(least <= most, "budgetMin", "must not be above budgetMax");
@@ -75,6 +75,12 @@ pub(super) fn offset(page: u32, limit: u32) -> Result<u32, ApiError> {
 fn take<T: FromStr<Err: Display> + Display>(query: &mut Query, name: &mut String, field: &str) -> Option<T> {
     let value: T = query.get(field)?;
     note(name, field, &value);
+    Some(value)
+}
+
+fn flag(query: &mut Query, name: &mut String, field: &str) -> Option<bool> {
+    let value = query.flag(field)?;
+    note(name, field, value);
     Some(value)
 }
 
