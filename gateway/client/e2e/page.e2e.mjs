@@ -277,8 +277,8 @@ test("a registration is finished with the mail's link and the password, and then
   await page.locator("#signin-notice", { hasText: "Your address is verified" }).waitFor();
   await page.getByLabel("E-mail").fill(email);
   await page.getByLabel("Password", { exact: true }).fill(password);
-  await page.getByLabel("Investor").check();
-  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("radio", { name: "Investor" }).check();
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
   await page.locator('#slate[data-state="ready"]').waitFor();
   await page.context().close();
 });
