@@ -55,7 +55,7 @@ pub enum Found<'a> {
         /// The path's variable parts.
         params: Params,
     },
-    /// The path exists, but not with this method.
+    /// The path exists, but not with this method; or all paths are asked what they answer (`OPTIONS *`).
     WrongMethod {
         /// The path as the table writes it.
         template: &'static str,
@@ -82,6 +82,8 @@ impl Found<'_> {
 pub struct Router {
     paths: matchit::Router<usize>,
     nodes: Vec<Node>,
+    /// What some path of the table answers: `Allow` of the server as a whole.
+    allow: HeaderValue,
 }
 
 /// The table while it is written.
@@ -165,16 +167,18 @@ impl Table {
     pub fn build(self) -> Router {
         let mut paths = matchit::Router::new();
         let mut nodes = Vec::new();
+        let all = allow(self.nodes.iter().flat_map(|(_, methods)| methods));
         for (template, methods) in self.nodes {
             paths.insert(template, nodes.len()).expect("the table's paths do not contradict each other");
             let allow = allow(&methods);
             nodes.push(Node { template, methods, allow });
         }
-        Router { paths, nodes }
+        Router { paths, nodes, allow: all }
     }
 }
 
-fn allow(methods: &[(Method, Endpoint)]) -> HeaderValue {
+fn allow<'a>(methods: impl IntoIterator<Item = &'a (Method, Endpoint)>) -> HeaderValue {
+    let methods: Vec<_> = methods.into_iter().collect();
     let has = |method: &Method| methods.iter().any(|(known, _)| known == method);
     // HEAD comes with GET, except for a socket: there is nothing to have the head of.
     let head = methods.iter().any(|(method, endpoint)| method == Method::GET && endpoint.has_head());
@@ -197,6 +201,10 @@ impl Endpoint {
 impl Router {
     /// What the table says about this method and path.
     pub fn find(&self, method: &Method, path: &str) -> Found<'_> {
+        if method == Method::OPTIONS && path == "*" {
+            // Asked of the server, not of one of its paths (RFC 9110, 9.3.7).
+            return Found::WrongMethod { template: "*", allow: &self.allow };
+        }
         let Ok(matched) = self.paths.at(path) else { return self.without_slash(path) };
         let node = &self.nodes[*matched.value];
         let wanted = if method == Method::HEAD { &Method::GET } else { method };
@@ -268,6 +276,8 @@ mod tests {
         assert_eq!(says(&Method::OPTIONS, "/things/7"), "allow GET, HEAD, DELETE, OPTIONS");
         assert_eq!(says(&Method::HEAD, "/ws"), "allow GET, OPTIONS");
         assert_eq!(says(&Method::GET, "/other"), "nothing");
+        assert_eq!(says(&Method::OPTIONS, "*"), "allow GET, HEAD, POST, DELETE, OPTIONS");
+        assert_eq!(says(&Method::GET, "*"), "nothing");
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! The accept loop and the life of one HTTP connection.
 //!
 //! A *listener* accepts, holds the permits and backs off; a *connection* is one tracked task. Everything a slow or
-//! hostile peer could stretch has a bound: the first byte, every head, header size, streams, resets. The end is soft
-//! (finish what runs, take nothing new), then hard (drop).
+//! hostile peer could stretch has a bound: the first byte, every head, header size, streams, resets, silence. The end is
+//! soft (finish what runs, take nothing new), then hard (drop).
 //!
 //! What is no HTTP at all hyper answers itself (400, 414, 431, without our headers): no request ever comes into being.
 
 use crate::{app::App, http, places::Places};
-use ::http::{Request, Response};
+use ::http::{Method, Request, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper_util::{
@@ -22,7 +22,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -30,9 +30,9 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpSocket, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::sleep,
+    time::{Instant, sleep},
 };
-use tower::{ServiceBuilder, util::BoxCloneSyncService};
+use tower::{ServiceBuilder, ServiceExt as _, service_fn, util::BoxCloneSyncService};
 use tower_http::compression::{CompressionBody, CompressionLayer};
 
 /// Connections the kernel keeps for us while we are busy; beyond it clients retry their SYN.
@@ -53,6 +53,9 @@ const MAX_RESETS: usize = 64;
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// How often a silent HTTP/2 connection is asked whether it is alive, and how long it may take to say so.
 const H2_KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// How many times `HEADER_TIMEOUT` a connection may go without a request while none is open. HTTP/1 waits once for the
+/// next head; HTTP/2 answers our pings for ever and would keep its place, yet is worth more to keep: 30 to 60 seconds.
+const SILENCE: u32 = 3;
 
 /// What the listener speaks inside TLS, as it prefers it.
 pub const PROTOCOLS: [&str; 2] = [tls::HTTP_2, tls::HTTP_1];
@@ -136,15 +139,52 @@ fn connection_builder(header_timeout: Duration) -> auto::Builder<TokioExecutor> 
     builder
 }
 
+/// What a connection is doing, as far as its deadlines must know. Answers are whole when their handler ends: who has
+/// not read one by the end of the silence is cut off. A route that streams will have to hold its [`Open`].
+#[derive(Debug, Default)]
+struct Activity {
+    asked: AtomicU64,
+    open: AtomicUsize,
+}
+
+impl Activity {
+    /// A request came; it is open until the guard is dropped.
+    fn request(self: &Arc<Self>) -> Open {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Open(self.clone())
+    }
+
+    /// Requests so far.
+    fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    fn is_open(&self) -> bool {
+        self.open.load(Ordering::Relaxed) > 0
+    }
+}
+
+struct Open(Arc<Activity>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 type Service = BoxCloneSyncService<Request<Incoming>, Response<http::Body>, Infallible>;
 
 /// The pipeline behind compression. Boxed, with a concrete error type: `Box<dyn Error>` within the types of a spawned
 /// future is more than rustc can prove `Send`.
-fn service(app: App, peer: SocketAddr, asked: Arc<AtomicBool>) -> Service {
+fn service(app: App, peer: SocketAddr, activity: Arc<Activity>) -> Service {
     let handler = move |request: Request<Incoming>| {
-        asked.store(true, Ordering::Relaxed);
-        let app = app.clone();
-        async move { Ok::<_, Infallible>(http::handle(app, peer, request).await) }
+        let (app, open) = (app.clone(), activity.request());
+        async move {
+            let answer = http::handle(app, peer, request).await;
+            drop(open);
+            Ok::<_, Infallible>(answer)
+        }
     };
     let stack = ServiceBuilder::new()
         .map_request(|mut request: Request<Incoming>| {
@@ -156,7 +196,14 @@ fn service(app: App, peer: SocketAddr, asked: Arc<AtomicBool>) -> Service {
         })
         .layer(CompressionLayer::new())
         .service_fn(handler);
-    BoxCloneSyncService::new(stack)
+    // Outside of the compression, which would take an answer without a body for one that has nothing to compress.
+    BoxCloneSyncService::new(service_fn(move |request: Request<Incoming>| {
+        let (stack, head) = (stack.clone(), request.method() == Method::HEAD);
+        async move {
+            let answer = stack.oneshot(request).await?;
+            Ok(if head { http::encoding::head(answer) } else { answer })
+        }
+    }))
 }
 
 async fn shake_hands(app: &App, tls: &Tls, stream: TcpStream, peer: SocketAddr) -> Option<tls::Stream> {
@@ -178,13 +225,14 @@ async fn connection<S>(app: App, builder: Arc<auto::Builder<TokioExecutor>>, str
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let asked = Arc::new(AtomicBool::new(false));
-    let service = service(app.clone(), peer, asked.clone());
+    let activity = Arc::new(Activity::default());
+    let service = service(app.clone(), peer, activity.clone());
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
     let mut connection = std::pin::pin!(connection);
     // hyper's own timer starts when it knows the HTTP version: a peer that sends nothing, or half a preface, needs this.
-    let mut opening = std::pin::pin!(sleep(app.config.http.header_timeout));
-    let (mut opened, mut draining) = (false, false);
+    let header_timeout = app.config.http.header_timeout;
+    let mut silence = std::pin::pin!(sleep(header_timeout));
+    let (mut draining, mut asked_before) = (false, 0);
     loop {
         tokio::select! {
             biased;
@@ -199,12 +247,19 @@ where
                 draining = true;
                 connection.as_mut().graceful_shutdown();
             }
-            () = opening.as_mut(), if !opened => {
-                opened = true;
-                if !asked.load(Ordering::Relaxed) {
-                    tracing::debug!(%peer, "a connection asked nothing in time");
+            () = silence.as_mut() => {
+                let asked = activity.asked();
+                let silent = asked == asked_before && !activity.is_open();
+                if silent && (asked == 0 || draining) {
+                    tracing::debug!(%peer, asked, "a connection was silent for too long");
                     return;
                 }
+                if silent {
+                    draining = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                asked_before = asked;
+                silence.as_mut().reset(Instant::now() + SILENCE * header_timeout);
             }
         }
     }

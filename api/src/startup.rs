@@ -56,8 +56,8 @@ pub enum StartError {
         /// What happened.
         error: StoreError,
     },
-    /// The engine.
-    #[error("REDIS_URL: {0}")]
+    /// The engine. The cause is the error's source: whoever prints the whole chain says it once.
+    #[error("REDIS_URL")]
     Engine(#[from] EngineError),
     /// The demo data could not be brought in.
     #[error("failed to bring the demo data in: {}", chain(.0))]
@@ -222,4 +222,16 @@ async fn open_admin(app: &App) -> Result<Admin, ConfigError> {
 /// The store's address as it may be printed: a URL with a password stays hidden.
 fn shown_url(config: &Config) -> String {
     if config.database.is_sqlite() { config.database_url().expose().to_owned() } else { "<redacted>".into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_that_cannot_be_used_is_said_once_with_its_setting() {
+        let error = StartError::from(EngineError::Unavailable { what: "connect" });
+        let said = format!("{:#}", anyhow::Error::from(error));
+        assert_eq!(said, "REDIS_URL: the engine is unavailable: failed to connect");
+    }
 }

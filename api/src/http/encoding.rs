@@ -4,7 +4,9 @@
 //! would be committed and reported as refused. RFC 9110 lets a server send the plain form instead, so that is what such
 //! a client gets.
 
-use http::{HeaderMap, HeaderValue, header};
+use super::{Body, empty};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http_body::Body as _;
 
 /// Replaces `Accept-Encoding` by what we make of it.
 pub(crate) fn settle(headers: &mut HeaderMap) {
@@ -13,6 +15,16 @@ pub(crate) fn settle(headers: &mut HeaderMap) {
     } else {
         headers.remove(header::ACCEPT_ENCODING);
     }
+}
+
+/// The answer to HEAD: what GET would be answered, once compression has had its say on it, without the body.
+pub(crate) fn head(mut answer: Response<Body>) -> Response<Body> {
+    let bodiless = matches!(answer.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if let Some(length) = answer.body().size_hint().exact().filter(|_| !bodiless) {
+        answer.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    *answer.body_mut() = empty();
+    answer
 }
 
 fn takes_gzip(headers: &HeaderMap) -> bool {

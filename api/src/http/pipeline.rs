@@ -220,13 +220,6 @@ fn render(app: &App, heard: &Heard, outcome: Outcome) -> Response<Body> {
 
 /// What every answer leaves with.
 fn finish(app: &App, heard: &Heard, response: &mut Response<Body>) {
-    if heard.method == Method::HEAD {
-        let length = response.body().size_hint().exact();
-        *response.body_mut() = empty();
-        if let Some(length) = length {
-            response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-        }
-    }
     let is_api = heard.uri.path().starts_with("/api/");
     let headers = response.headers_mut();
     for name in heard.extra.keys() {

@@ -42,6 +42,7 @@ async fn methods_and_paths_are_answered_as_http_says() {
         ("TRACE", "/health", 405, Some("GET, HEAD, OPTIONS")),
         ("BREW", "/health", 405, Some("GET, HEAD, OPTIONS")),
         ("OPTIONS", "/api/auth/session", 204, Some("GET, HEAD, POST, OPTIONS")),
+        ("OPTIONS", "*", 204, Some("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")),
         ("DELETE", "/api/auth/sessions", 405, Some("GET, HEAD, OPTIONS")),
         ("HEAD", "/health/live", 200, None),
         ("HEAD", "/api/auth/session", 401, None),
@@ -85,7 +86,18 @@ async fn bodies_that_are_no_json_are_refused_and_told_why() {
     assert_eq!(refusal(json, b"{\"email\":").await, "400 VALIDATION_ERROR");
     assert_eq!(refusal(json, b"{\"email\":\"\xff\xfe\",\"password\":\"x\"}").await, "400 VALIDATION_ERROR");
     assert_eq!(refusal(json, b"").await, "400 VALIDATION_ERROR");
-    assert_eq!(refusal(json, b"[]").await, "400 VALIDATION_ERROR");
+    for list in [&b"[]"[..], br#"["a@example.org","x"]"#] {
+        let answer = post(json, list).await.json();
+        assert_eq!(answer["error"]["message"], "Send a JSON object");
+    }
+    let wrong = post(json, br#"{"email":5}"#).await.json();
+    assert_eq!(wrong["error"]["details"], json!([{"field": "email", "message": "must be a string"}]));
+    let limit = client.get("/api/pitches?limit=x&creator=y").await.json();
+    let said = json!([
+        {"field": "creator", "message": "must be an id"},
+        {"field": "limit", "message": "must be a whole number from 1 to 100"}
+    ]);
+    assert_eq!(limit["error"]["details"], said);
     assert_eq!(refusal(json, &b"[".repeat(10_000)).await, "400 VALIDATION_ERROR");
     assert_eq!(refusal(json, br#"{"email":"a\u0000b@c.org","password":"x"}"#).await, "400 VALIDATION_ERROR");
     assert_eq!(refusal("text/plain", b"{}").await, "415 UNSUPPORTED_MEDIA_TYPE");
@@ -229,6 +241,67 @@ async fn large_answers_are_compressed_for_those_who_can_read_it() {
     let answer = app.client().send(Call::new("GET", "/pitchey.js").header("accept-encoding", "gzip")).await;
     assert_eq!(answer.header("content-encoding").as_deref(), Some("gzip"));
     assert!(answer.header("vary").unwrap().contains("accept-encoding"));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn head_is_answered_with_the_headers_of_get() {
+    let app = TestApp::start().await;
+    for (path, encoding) in [("/pitchey.js", "gzip"), ("/pitchey.js", "br"), ("/api/genres", "gzip"), ("/health", "")] {
+        let ask = async |method| {
+            let answer = app.client().send(Call::new(method, path).header("accept-encoding", encoding)).await;
+            let told = ["vary", "content-encoding", "content-type", "etag"].map(|name| answer.header(name));
+            (answer.status, told, answer.body.len())
+        };
+        let (get, head) = (ask("GET").await, ask("HEAD").await);
+        assert_eq!((head.0, &head.1, head.2), (get.0, &get.1, 0), "{path} {encoding}");
+        assert!(get.1[0].as_ref().is_some_and(|vary| vary.contains("accept-encoding")), "{path}: {get:?}");
+    }
+    app.stop().await;
+}
+
+/// A frame of HTTP/2: type, flags, stream, payload (RFC 9113, 4.1).
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0, 0, u8::try_from(payload.len()).unwrap(), kind, flags, 0, 0, 0, stream];
+    frame.extend(payload);
+    frame
+}
+
+#[tokio::test]
+async fn an_http2_client_that_asks_nothing_more_is_closed_however_well_it_answers_pings() {
+    const HEADERS: u8 = 1;
+    const SETTINGS: u8 = 4;
+    const PING: u8 = 6;
+    const GOAWAY: u8 = 7;
+    let app = TestApp::with(|config| config.http.header_timeout = Duration::from_millis(150)).await;
+    let mut stream = TcpStream::connect(app.address()).await.unwrap();
+    let mut opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    opening.extend(frame(SETTINGS, 0, 0, &[]));
+    // GET http /health/live of "x": indexed, indexed, and two literals (RFC 7541, appendix A).
+    let mut head = vec![0x82, 0x86, 0x01, 1, b'x', 0x04, 12];
+    head.extend(b"/health/live");
+    opening.extend(frame(HEADERS, 0x05, 1, &head));
+    stream.write_all(&opening).await.unwrap();
+    let mut heard = Vec::new();
+    let listen = async {
+        loop {
+            let mut head = [0; 9];
+            if stream.read_exact(&mut head).await.is_err() {
+                return; // closed
+            }
+            let mut payload = vec![0; usize::from(u16::from_be_bytes([head[1], head[2]]))];
+            stream.read_exact(&mut payload).await.unwrap();
+            heard.push(head[3]);
+            let acknowledged = head[4] & 1 == 1;
+            if matches!(head[3], SETTINGS | PING) && !acknowledged {
+                let payload = if head[3] == PING { &payload[..] } else { &[] };
+                // It may have closed already.
+                let _ = stream.write_all(&frame(head[3], 1, 0, payload)).await;
+            }
+        }
+    };
+    timeout(PATIENCE, listen).await.expect("it is closed");
+    assert!(heard.contains(&HEADERS) && heard.contains(&GOAWAY), "answered, then told to go: {heard:?}");
     app.stop().await;
 }
 
