@@ -93,7 +93,7 @@ impl Platform {
         let tls = Tls::load(&config.http, &server::PROTOCOLS)?;
         let listener = bind(&mut config)?;
         let address = listener.local_addr().map_err(|error| ConfigError::unusable("PORT", config.http.port, error))?;
-        let engine = Engine::connect(config.redis_url.as_ref(), clock.clone())?;
+        let engine = Engine::connect(config.redis.url.as_ref(), clock.clone())?;
         let (store, lease) = open_store(&config, clock).await?;
         let secret = installation_secret(&config, &store).await?;
         let metrics = Metrics::new();
@@ -171,7 +171,7 @@ async fn open_store(config: &Config, clock: Clock) -> Result<(Store, Uuid), Star
 fn entry_of(config: &Config) -> Entry<'_> {
     Entry {
         name: NAME,
-        role: if config.redis_url.is_none() { Role::Owner } else { Role::Member },
+        role: if config.redis.url.is_none() { Role::Owner } else { Role::Member },
         connections: config.database.pool.max_size,
         migrates: true,
         config: &config.database,

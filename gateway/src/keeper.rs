@@ -21,6 +21,7 @@ const RENEW_TICKS: u32 = 3;
 pub(crate) async fn run(node: Arc<Node>) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let (mut renewing, mut sweeping) = (Duty::new("renew the node's lease"), Duty::new("sweep presence"));
     let mut count = 0_u32;
     loop {
         tokio::select! {
@@ -29,17 +30,17 @@ pub(crate) async fn run(node: Arc<Node>) {
             () = drained(&node) => break,
             _ = ticks.tick() => {}
         }
-        let presence = &node.engine().presence;
-        if count.is_multiple_of(RENEW_TICKS) {
-            note(renew(&node).await, "renew the node's lease");
+        // A renewal that failed is tried again with the next tick: the lease is running out.
+        if count.is_multiple_of(RENEW_TICKS) || renewing.fails {
+            renewing.note(renew(&node).await);
         }
-        note(presence.sweep().await, "sweep presence");
+        sweeping.note(node.engine().presence.sweep().await.map(drop));
         node.hub.sweep().await;
         count = count.wrapping_add(1);
     }
     node.ended.cancel();
     // A clean end: the users' grace starts now instead of when the lease runs out.
-    note(node.engine().presence.retire(&node.incarnation).await.map(|()| 0), "retire the node");
+    Duty::new("retire the node").note(node.engine().presence.retire(&node.incarnation).await);
 }
 
 /// Ready once the node stops and its last connection is gone.
@@ -51,29 +52,64 @@ async fn drained(node: &Node) {
 }
 
 /// Renews the lease. If it had run out (a stalled process, a flushed engine) every connection joins again, which
-/// nobody notices within the grace.
-async fn renew(node: &Node) -> Result<usize, EngineError> {
+/// nobody notices within the grace. A node that could not tell of a connection's end ends its lease by itself first:
+/// else that connection would be there for as long as the node lives.
+async fn renew(node: &Node) -> Result<(), EngineError> {
     let presence = &node.engine().presence;
+    if node.owes_presence.swap(false, Ordering::AcqRel)
+        && let Err(problem) = presence.retire(&node.incarnation).await
+    {
+        node.owes_presence.store(true, Ordering::Release);
+        return Err(problem);
+    }
     if presence.renew(&node.incarnation).await? == Renewal::Prolonged {
-        return Ok(0);
+        return Ok(());
     }
-    let mut joined = 0;
-    for outbox in node.registry.snapshot() {
-        if let Some(user) = outbox.user() {
-            let status = if outbox.away.load(Ordering::Relaxed) { Status::Away } else { Status::Online };
-            presence.join(&node.incarnation, user, outbox.number, status).await?;
-            joined += 1;
-            if outbox.left.load(Ordering::Acquire) {
-                // It closed meanwhile, and its `leave` may have come before our `join`.
-                presence.leave(&node.incarnation, user, outbox.number).await?;
-            }
-        }
+    let joined = join_all(node).await;
+    if joined.is_err() {
+        // The lease is there and some connections are not: begin again.
+        node.owes_presence.store(true, Ordering::Release);
     }
-    Ok(joined)
+    joined
 }
 
-fn note(result: Result<usize, EngineError>, what: &str) {
-    if let Err(problem) = result {
-        tracing::warn!(%problem, "failed to {what}");
+async fn join_all(node: &Node) -> Result<(), EngineError> {
+    let presence = &node.engine().presence;
+    let outboxes = node.registry.snapshot();
+    let status = |away| if away { Status::Away } else { Status::Online };
+    let connections: Vec<_> = outboxes
+        .iter()
+        .filter_map(|outbox| Some((outbox.user()?, outbox.number, status(outbox.away.load(Ordering::Relaxed)))))
+        .collect();
+    presence.join_all(&node.incarnation, &connections).await?;
+    for outbox in outboxes {
+        if outbox.left.load(Ordering::Acquire)
+            && let Some(user) = outbox.user()
+        {
+            // It closed meanwhile, and its `leave` may have come before our `join`.
+            presence.leave(&node.incarnation, user, outbox.number).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Something done over and over: the log hears when it begins to fail and when it works again, not every time.
+struct Duty {
+    what: &'static str,
+    fails: bool,
+}
+
+impl Duty {
+    const fn new(what: &'static str) -> Self {
+        Self { what, fails: false }
+    }
+
+    fn note(&mut self, outcome: Result<(), EngineError>) {
+        let failed = std::mem::replace(&mut self.fails, outcome.is_err());
+        match outcome {
+            Err(problem) if !failed => tracing::warn!(%problem, "failed to {}, and will try again", self.what),
+            Ok(()) if failed => tracing::info!("it works again to {}", self.what),
+            _ => {}
+        }
     }
 }

@@ -20,10 +20,12 @@
 //! command? `connection/inbound.rs` judges, `connection/jobs.rs` carries out. Who decides what a client may do next?
 //! `session.rs`, without a socket.
 
+mod after_loss;
 mod bucket;
 mod closed;
 mod connection;
 mod drain;
+mod fill;
 mod frame;
 mod handshake;
 mod heartbeat;

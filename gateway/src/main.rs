@@ -49,7 +49,7 @@ async fn run() -> anyhow::Result<ExitCode> {
     }
     let config = loaded.config;
     anyhow::ensure!(
-        config.redis_url.is_some(),
+        config.redis.url.is_some(),
         "REDIS_URL is not set: with the memory engine the api hosts the gateway (run pitchey-api instead)"
     );
     telemetry::init(&config.log).context("LOG_FILTER")?;
@@ -62,7 +62,7 @@ async fn serve(mut config: Config) -> anyhow::Result<ExitCode> {
     config.data_dir.prepare()?;
     let tls = Tls::load(&config.http, &gateway::PROTOCOLS)?;
     let listener = bind(&mut config)?;
-    let engine = Engine::connect(config.redis_url.as_ref(), clock.clone()).context("REDIS_URL")?;
+    let engine = Engine::connect(config.redis.url.as_ref(), clock.clone()).context("REDIS_URL")?;
     let (store, lease) = entry_of(&config).enter(clock.clone()).await.context("DATABASE_URL")?;
     let ops = Ops::new(store.clone(), engine, clock, config.session.clone());
     let parts = Parts {

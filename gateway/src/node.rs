@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// Gaps filled at once.
-const FILLS: usize = 8;
+pub(crate) const FILLS: usize = 8;
 
 /// One gateway's parts.
 pub(crate) struct Node {
@@ -47,8 +47,10 @@ pub(crate) struct Node {
     pub(crate) losses: AtomicU64,
     /// Who may fill a gap right now: after a loss every topic wants to, and the store has few connections.
     pub(crate) fills: Semaphore,
-    /// How often lost deliveries asked for revocations to be looked up since that was last done.
-    pub(crate) revalidations: AtomicU32,
+    /// How often deliveries were lost since what they may have been was last looked up.
+    pub(crate) lookups: AtomicU32,
+    /// Presence was not told of a connection's end: the node joins its connections anew.
+    pub(crate) owes_presence: AtomicBool,
     /// Names connections.
     next_connection: AtomicU64,
     /// Upgrades a second.
@@ -89,7 +91,8 @@ impl Node {
             ended,
             losses: AtomicU64::new(0),
             fills: Semaphore::new(FILLS),
-            revalidations: AtomicU32::new(0),
+            lookups: AtomicU32::new(0),
+            owes_presence: AtomicBool::new(false),
             second: AtomicU32::new(1), // 0 means "never" in the outboxes
             next_connection: AtomicU64::new(1),
             handshakes: Mutex::new(Bucket::new(handshakes, handshakes)),

@@ -2,15 +2,13 @@
 //!
 //! Consecutive deliveries of one topic become one block of its log, and every topic's members are woken once per batch:
 //! under load many events cost one wake. A gap in the numbers (lost deliveries, a lagged node) is filled from the
-//! engine before anything newer is appended; that runs in a task of its own, so that one topic's gap does not hold
-//! up the others.
+//! engine before anything newer is appended (see [`crate::fill`]); that runs in a task of its own, so that one topic's
+//! gap does not hold up the others.
 
-use crate::{
-    connection::outbox::EphemeralKey, drain::random_below, frame, log::Append, node::Node, revalidate, topic::Topic,
-};
+use crate::{after_loss, connection::outbox::EphemeralKey, fill::fill, frame, log::Append, node::Node, topic::Topic};
 use bytes::Bytes;
 use shared::{
-    engine::{Broker, Control, Deliveries, Delivery, Signal, Topic as Key},
+    engine::{Control, Deliveries, Delivery, Signal, Topic as Key},
     id::UserId,
     metrics::Delivery as Class,
     ops::EVERYBODY,
@@ -19,17 +17,10 @@ use shared::{
         event::{Event, PresenceState},
     },
 };
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::sync::{Arc, atomic::Ordering};
 
 /// Deliveries taken at once. Larger batches wake later, smaller ones wake more often.
 const BATCH: usize = 256;
-/// Entries asked of the engine at once while a gap is filled.
-const FILL_PAGE: usize = 64;
-/// Pause before another attempt to fill a gap; up to as much again is added at random.
-const FILL_PAUSE: Duration = Duration::from_millis(500);
 
 /// Runs until the node has ended or the engine is gone.
 pub(crate) async fn run(node: Arc<Node>, mut deliveries: Deliveries) {
@@ -76,11 +67,14 @@ fn deliver(node: &Arc<Node>, run: &[Delivery], touched: &mut Vec<Arc<Topic>>) {
         Delivery::Control(control) => obey(node, control),
         Delivery::Lost => {
             node.losses.fetch_add(1, Ordering::AcqRel);
-            tracing::warn!("deliveries were lost: filling every topic from the engine");
+            tracing::warn!("deliveries were lost: bringing every topic up to date");
             for topic in node.hub.all() {
-                fill(node, &topic);
+                // Inboxes are many and mostly up to date: the store is asked which are not.
+                if !matches!(topic.key(), Key::Inbox(_)) {
+                    fill(node, &topic);
+                }
             }
-            revalidate::spawn(node);
+            after_loss::spawn(node);
         }
     }
 }
@@ -131,7 +125,7 @@ pub(crate) fn tell_presence_again(node: &Arc<Node>) {
     }
 }
 
-fn push_ephemeral(node: &Node, topic: &Topic, slot: &EphemeralKey, frame: &Bytes, not_to: Option<UserId>) {
+pub(crate) fn push_ephemeral(node: &Node, topic: &Topic, slot: &EphemeralKey, frame: &Bytes, not_to: Option<UserId>) {
     if node.shedding.sheds_ephemeral() {
         return node.metrics.ephemeral_dropped(topic.member_count() as u64);
     }
@@ -165,106 +159,4 @@ fn obey(node: &Node, control: &Control) {
         }
         Control::MembershipRevoked(room, user) => node.registry.of_user(*user, |outbox| outbox.revoke_room(room)),
     }
-}
-
-/// Fills a topic if deliveries were lost since `losses` was read: it was entered then, but did not know its top yet.
-pub(crate) fn fill_if_lost(node: &Arc<Node>, topic: &Arc<Topic>, losses: u64) {
-    if node.losses.load(Ordering::Acquire) != losses {
-        fill(node, topic);
-    }
-}
-
-/// Fills a topic from the engine in a task of its own, unless one is at it already.
-fn fill(node: &Arc<Node>, topic: &Arc<Topic>) {
-    // A log that does not know its top yet needs nothing: whoever enters reads it. Presence has no log.
-    let has_log = !matches!(topic.key(), Key::Presence(_));
-    if (has_log && topic.head().is_none()) || topic.filling.swap(true, Ordering::AcqRel) {
-        return;
-    }
-    let (node, topic) = (Arc::clone(node), Arc::clone(topic));
-    node.lifecycle.tracker().clone().spawn(async move {
-        tokio::select! {
-            biased;
-            () = node.ended.cancelled() => {}
-            () = insist(&node, &topic) => {}
-        }
-        topic.filling.store(false, Ordering::Release);
-    });
-}
-
-/// Fills until it worked, or nobody is in the topic any more.
-async fn insist(node: &Node, topic: &Topic) {
-    while topic.member_count() > 0 {
-        let permit = node.fills.acquire().await;
-        let Err(problem) = fill_until_caught_up(node, topic).await else { return };
-        drop(permit);
-        tracing::warn!(%problem, topic = ?topic.key(), "failed to fill a gap; trying again");
-        topic.filling.store(true, Ordering::Release);
-        tokio::time::sleep(FILL_PAUSE + Duration::from_millis(random_below(500))).await;
-    }
-}
-
-async fn fill_until_caught_up(node: &Node, topic: &Topic) -> anyhow::Result<()> {
-    loop {
-        while fill_page(node, topic).await? {}
-        // Live frames were left to us until this moment; one more page finds what arrived before they no longer are.
-        topic.filling.store(false, Ordering::Release);
-        if !fill_page(node, topic).await? || topic.filling.swap(true, Ordering::AcqRel) {
-            return Ok(());
-        }
-    }
-}
-
-/// One page; false when there was nothing new.
-async fn fill_page(node: &Node, topic: &Topic) -> anyhow::Result<bool> {
-    let more = match topic.key() {
-        Key::Room(room) => fill_room(&node.engine().broker, topic, room, node.log_bounds()).await?,
-        Key::Inbox(user) => fill_inbox(node, topic, *user).await?,
-        Key::Presence(user) => {
-            for state in node.engine().presence.snapshot(&[*user]).await? {
-                let (slot, frame) = presence(state);
-                push_ephemeral(node, topic, &slot, &frame, None);
-            }
-            false
-        }
-    };
-    if more {
-        topic.wake_members();
-    }
-    Ok(more)
-}
-
-/// One page of a room, from the broker's history; false when there was nothing new.
-pub(crate) async fn fill_room(
-    broker: &Broker,
-    topic: &Topic,
-    room: &RoomName,
-    bounds: (usize, usize),
-) -> anyhow::Result<bool> {
-    let at = topic.position();
-    let history = broker.history(room, at, FILL_PAGE).await?;
-    if !history.recovered {
-        // Another epoch, or more was lost than the history remembers: readers are told, and go on from the top.
-        topic.reset(history.top);
-        topic.wake_members();
-        return Ok(false);
-    }
-    let Some(first) = history.entries.first().map(|entry| entry.seq) else { return Ok(false) };
-    let frames = history.entries.iter().map(|entry| &entry.frame[..]);
-    Ok(topic.append(at.map(|at| at.epoch), first, frames, bounds) == Append::Done)
-}
-
-async fn fill_inbox(node: &Node, topic: &Topic, user: UserId) -> anyhow::Result<bool> {
-    if node.engine().mailbox.head(user).await?.is_some_and(|head| topic.head() == Some(head)) {
-        return Ok(false); // the usual case after a loss elsewhere, and it costs no SQL
-    }
-    let page = node.ops.inbox_page(user, topic.head().unwrap_or(0), FILL_PAGE).await?;
-    let Some(first) = page.first().map(|entry| entry.seq) else { return Ok(false) };
-    let frames = page.iter().map(|entry| &entry.frame[..]);
-    let mut appended = topic.append(None, first, frames.clone(), node.log_bounds());
-    if appended == Append::Gap {
-        topic.jump(first - 1); // entries in between were trimmed from the store: nobody can have them any more
-        appended = topic.append(None, first, frames, node.log_bounds());
-    }
-    Ok(appended == Append::Done)
 }

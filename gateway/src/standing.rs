@@ -76,10 +76,11 @@ impl Drop for Standing {
         let (user, session) = (self.identity.user_id, self.identity.session_id);
         self.node.registry.remove_user(user, session, &self.outbox);
         let (node, number) = (Arc::clone(&self.node), self.outbox.number);
-        // The engine may be remote: the connection's end does not wait for it. If this is lost the lease still ends it.
+        // The engine may be remote: the connection's end does not wait for it. If this fails the keeper makes up for it.
         self.node.lifecycle.tracker().spawn(async move {
             if let Err(problem) = node.engine().presence.leave(&node.incarnation, user, number).await {
                 tracing::debug!(%problem, "failed to tell presence about a closed connection");
+                node.owes_presence.store(true, Ordering::Release);
             }
         });
     }

@@ -8,7 +8,7 @@ use super::{
     outbox::{CloseRequest, Outbox},
     subscription::Subscription,
 };
-use crate::{drain::random_below, frame, hub::Entered, node::Node, pump, standing::Standing};
+use crate::{drain::random_below, fill, frame, hub::Entered, node::Node, pump, standing::Standing};
 use serde_json::value::RawValue;
 use shared::{
     engine::{self, Quota, Signal},
@@ -226,7 +226,7 @@ async fn open_inbox(
     // Subscribed first, then read: whatever is appended after this reaches the log or is found as a gap.
     let start = node.ops.inbox_start(user, device, pos).await?;
     entered.topic().init(None, start.head);
-    pump::fill_if_lost(node, entered.topic(), losses);
+    fill::fill_if_lost(node, entered.topic(), losses);
     let ready = ReadyInbox { pos: start.pos, pending: start.head - start.pos, recovered: start.recovered };
     Ok((Subscription::new(entered, start.pos, start.head), ready))
 }
@@ -256,7 +256,7 @@ async fn enter_room(
     // One entry is enough to learn whether the position is good.
     let history = node.engine().broker.history(room, since, 1).await?;
     entered.topic().start_at(history.top);
-    pump::fill_if_lost(node, entered.topic(), losses);
+    fill::fill_if_lost(node, entered.topic(), losses);
     let recovered = since.is_none() || history.recovered;
     let reached = since.filter(|_| history.recovered).map_or(history.top.seq, |since| since.seq);
     let subscription = Subscription::new(entered, reached, history.top.seq);

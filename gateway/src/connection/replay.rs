@@ -6,9 +6,9 @@
 use super::subscription::{Outcome, Subscription, fetch_room};
 use crate::{
     connection::outbox::Outbox,
+    fill,
     hub::Hub,
     log::{Append, Pulled},
-    pump,
     topic::Topic,
 };
 use bytes::Bytes;
@@ -156,7 +156,7 @@ impl Room {
 
     async fn fill(&self) {
         let Some(topic) = self.topic().filter(|topic| topic.head().is_some()) else { return };
-        while pump::fill_room(&self.broker, &topic, &self.name, BOUNDS).await.unwrap() {}
+        while fill::fill_room(&self.broker, &topic, &self.name, BOUNDS).await.unwrap() {}
     }
 
     /// The join gate, as `jobs.rs` passes it.

@@ -108,7 +108,7 @@ fn compute(config: &mut Config, origins: &mut [Origin], settings: &[Setting]) {
     if open("environment") {
         config.environment = detect(config);
     }
-    if config.redis_url.is_some() {
+    if config.redis.url.is_some() {
         shared_engine(config, &mut open);
     }
     if open("node_name") {
@@ -137,7 +137,7 @@ fn detect(config: &Config) -> Environment {
     let named =
         http.public_base_url.as_deref().is_some_and(|url| !WebOrigin::parse(url).is_some_and(|o| o.is_loopback()));
     let here = http.host.is_loopback() && !behind_proxy && !named;
-    let private = config.redis_url.is_none() && config.database.is_sqlite() && here;
+    let private = config.redis.url.is_none() && config.database.is_sqlite() && here;
     if private { Environment::Development } else { Environment::Production }
 }
 

@@ -34,6 +34,7 @@ mod http;
 mod load;
 mod log;
 pub mod origin;
+mod redis;
 mod registry;
 mod session;
 mod setting;
@@ -51,6 +52,7 @@ pub use gateway::{GatewayConfig, GatewayLimits, Place};
 pub use http::HttpConfig;
 pub use load::Loaded;
 pub use log::{LogConfig, LogFormat};
+pub use redis::RedisConfig;
 pub use session::{SameSite, SessionConfig};
 pub use source::{Source, split_args};
 
@@ -63,8 +65,8 @@ pub struct Config {
     pub data_dir: DataDir,
     /// The store.
     pub database: DatabaseConfig,
-    /// The engine: none means memory.
-    pub redis_url: Option<crate::secret::Secret>,
+    /// The engine.
+    pub redis: RedisConfig,
     /// The public listener and its rules.
     pub http: HttpConfig,
     /// Sessions and cookies.

@@ -89,12 +89,31 @@ fn store_and_engine() -> Vec<Setting> {
         .secret(),
         setting::<Maybe<RedisUrl>>(
             "redis_url",
-            |c| &mut c.redis_url,
+            |c| &mut c.redis.url,
             "URL",
-            "the engine: `redis(s)://…`; unset keeps everything live in this process's memory",
+            "the engine: `redis(s)://…`, `redis(s)-sentinel://…`, `redis(s)-cluster://…`; unset keeps everything live in this process's memory",
         )
         .computed("unset")
         .secret(),
+        setting::<Name>(
+            "redis_prefix",
+            |c| &mut c.redis.prefix,
+            "name",
+            "what every Redis key and channel begins with, so that installations can share a server",
+        ),
+        setting::<Span<100>>(
+            "redis_timeout",
+            |c| &mut c.redis.timeout,
+            "duration",
+            "longest wait for one command's answer; then the caller goes on without Redis where it can",
+        ),
+        setting::<Maybe<File>>(
+            "redis_ca_file",
+            |c| &mut c.redis.ca_file,
+            "path",
+            "PEM certificates that `rediss://` trusts instead of the system's",
+        )
+        .computed("the system's"),
         setting::<Maybe<PostgresUrl>>(
             "database_direct_url",
             |c| &mut c.database.direct_url,

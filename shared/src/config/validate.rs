@@ -114,7 +114,7 @@ fn limits(config: &Config, problems: &mut Problems) {
 }
 
 fn listeners(config: &Config, problems: &mut Problems) {
-    if config.gateway.place == Place::Separate && config.redis_url.is_none() {
+    if config.gateway.place == Place::Separate && config.redis.url.is_none() {
         problems.push(("gateway", "needs REDIS_URL: the memory engine is the api's own".into()));
     }
     let (admin, http) = (config.admin.addr, &config.http);

@@ -287,8 +287,11 @@ codec!(
 codec!(
     /// The engine's address; a secret, since it may hold a password.
     RedisUrl: Secret,
-    "redis://host:6379 or rediss://user:password@host:6379",
-    |text| text.starts_with("redis").then(|| text.contains("://").then(|| Secret::new(text)))?,
+    "redis(s)://user:password@host:6379, redis(s)-sentinel://…?sentinelServiceName=name or redis(s)-cluster://…",
+    |text| {
+        let kinds = ["", "-sentinel", "-cluster"].map(|kind| [format!("redis{kind}://"), format!("rediss{kind}://")]);
+        kinds.as_flattened().iter().any(|scheme| text.starts_with(scheme)).then(|| Secret::new(text))
+    },
     |url| url.expose().to_owned()
 );
 codec!(

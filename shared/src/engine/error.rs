@@ -19,6 +19,12 @@ pub enum EngineError {
     /// The node is not attached (any more): its queue was dropped.
     #[error("this node is not attached to the broker")]
     NotAttached,
+    /// The settings of the engine cannot work.
+    #[error("{why}")]
+    Settings {
+        /// Which one, and why.
+        why: String,
+    },
     /// The settings ask for an engine that this build does not have.
     #[error("REDIS_URL is set but this build has no Redis engine yet")]
     NoRedis,

@@ -30,6 +30,7 @@ pub mod mailbox;
 pub mod members;
 mod pace;
 pub mod presence;
+mod redis;
 pub mod sessions;
 mod shards;
 pub mod stats;
@@ -44,6 +45,7 @@ pub use limits::{Decision, Limits, Quota};
 pub use mailbox::{AckEntry, Appended, Mailbox, MailboxEntry};
 pub use members::{MemberCache, Membership};
 pub use presence::{Incarnation, Presence, Renewal};
+pub use redis::{EngineHealth, LinkHealth};
 pub use sessions::{CachedSession, SessionCache};
 pub use stats::{NodeStats, Report};
 
@@ -83,6 +85,27 @@ impl Engine {
             bell: Bell::memory(),
             broker: Broker::Memory(broker),
             stats: NodeStats::Memory(stats::MemoryStats::new(clock)),
+        }
+    }
+
+    /// An engine in Redis as far as it is built: broker, presence and bell; the rest is memory.
+    #[cfg(feature = "testkit")]
+    pub fn redis_so_far(config: &crate::config::RedisConfig, clock: Clock) -> Result<Self, EngineError> {
+        let link = redis::Link::new(config, clock.clone())?;
+        let broker = broker::RedisBroker::new(link.clone());
+        Ok(Self {
+            presence: Presence::Redis(presence::RedisPresence::new(link)),
+            bell: broker.bell(),
+            broker: Broker::Redis(broker),
+            ..Self::memory(clock)
+        })
+    }
+
+    /// How the connections to Redis are: for commands, for subscriptions. `None` for a memory engine.
+    pub fn health(&self) -> Option<EngineHealth> {
+        match &self.broker {
+            Broker::Memory(_) => None,
+            Broker::Redis(broker) => Some(broker.health()),
         }
     }
 

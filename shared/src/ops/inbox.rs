@@ -67,6 +67,12 @@ impl Ops {
         Ok(cut(entries.iter().map(frame).collect()))
     }
 
+    /// Where each of these inboxes ends, by the store's word: what a node asks that may have missed entries. The
+    /// mailboxes are not asked: an engine that lost its last writes would say that nothing is missing.
+    pub async fn inbox_heads(&self, users: &[UserId]) -> Result<Vec<(UserId, u64)>, OpsError> {
+        Ok(self.store().read("inbox.heads", async |c| inbox::heads(c, users).await).await?)
+    }
+
     /// The reconnect's short way: what the client has is inside the hot window, so nothing needs to be asked.
     async fn start_from_mailbox(&self, user: UserId, pos: Option<u64>) -> Option<InboxStart> {
         let (pos, mailbox) = (pos?, &self.engine().mailbox);

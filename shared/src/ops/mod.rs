@@ -158,6 +158,7 @@ mod tests {
             is_send(ops.notifications(who, false, None, 1));
             is_send(ops.inbox_start(who.user_id, "", None));
             is_send(ops.inbox_page(who.user_id, 0, 1));
+            is_send(ops.inbox_heads(&[]));
         };
         let _ = |relay: Relay| is_send(relay.run(Lifecycle::new()));
     }

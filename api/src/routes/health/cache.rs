@@ -16,7 +16,7 @@ pub async fn show(ctx: Ctx) -> Outcome {
         &json!({
             "status": if took.is_some() { "healthy" } else { "unhealthy" },
             "latencyMs": took.map(|took| took.as_secs_f64() * 1_000.0),
-            "engine": if ctx.app.config.redis_url.is_some() { "redis" } else { "memory" },
+            "engine": if ctx.app.config.redis.url.is_some() { "redis" } else { "memory" },
         }),
     ))
 }

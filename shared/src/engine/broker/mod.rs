@@ -23,6 +23,7 @@
 
 mod memory;
 mod queue;
+pub(super) mod redis;
 mod room;
 mod shard;
 
@@ -36,6 +37,7 @@ use uuid::Uuid;
 
 pub use memory::MemoryBroker;
 pub use queue::Deliveries;
+pub use redis::RedisBroker;
 
 /// How many deliveries may wait for a node before the broker drops and announces [`Delivery::Lost`].
 /// A node that takes 100 000 a second catches up with a pause of 160 ms without noticing.
@@ -171,6 +173,8 @@ pub struct Attachment {
 pub enum Broker {
     /// Inside one process.
     Memory(MemoryBroker),
+    /// Between processes.
+    Redis(RedisBroker),
 }
 
 impl Broker {
@@ -178,6 +182,7 @@ impl Broker {
     pub async fn attach(&self) -> Result<Attachment, EngineError> {
         match self {
             Self::Memory(broker) => Ok(broker.attach()),
+            Self::Redis(broker) => Ok(broker.attach()),
         }
     }
 
@@ -185,6 +190,7 @@ impl Broker {
     pub async fn subscribe(&self, node: NodeId, topic: &Topic) -> Result<(), EngineError> {
         match self {
             Self::Memory(broker) => broker.subscribe(node, topic),
+            Self::Redis(broker) => broker.subscribe(node, topic).await,
         }
     }
 
@@ -192,6 +198,7 @@ impl Broker {
     pub async fn unsubscribe(&self, node: NodeId, topic: &Topic) -> Result<(), EngineError> {
         match self {
             Self::Memory(broker) => broker.unsubscribe(node, topic),
+            Self::Redis(broker) => broker.unsubscribe(node, topic),
         }
         Ok(())
     }
@@ -208,6 +215,7 @@ impl Broker {
     ) -> Result<Published, EngineError> {
         match self {
             Self::Memory(broker) => Ok(broker.publish(room, from, id, before, after)),
+            Self::Redis(broker) => broker.publish(room, from, id, before, after).await,
         }
     }
 
@@ -220,22 +228,29 @@ impl Broker {
     ) -> Result<History, EngineError> {
         match self {
             Self::Memory(broker) => Ok(broker.history(room, since, limit)),
+            Self::Redis(broker) => broker.history(room, since, limit).await,
         }
     }
 
     /// Sends a signal to the nodes subscribed to the topic.
     pub async fn signal(&self, topic: &Topic, signal: Signal) -> Result<(), EngineError> {
         match self {
-            Self::Memory(broker) => broker.signal(topic, signal),
+            Self::Memory(broker) => {
+                broker.signal(topic, signal);
+                Ok(())
+            }
+            Self::Redis(broker) => broker.signal(topic, signal).await,
         }
-        Ok(())
     }
 
     /// Tells every node.
     pub async fn control(&self, control: Control) -> Result<(), EngineError> {
         match self {
-            Self::Memory(broker) => broker.control(&control),
+            Self::Memory(broker) => {
+                broker.control(&control);
+                Ok(())
+            }
+            Self::Redis(broker) => broker.control(&control).await,
         }
-        Ok(())
     }
 }

@@ -66,6 +66,12 @@ impl NodeQueue {
         }
     }
 
+    /// Deliveries were lost on their way here: the same as if they had not fitted.
+    pub(crate) fn lose(&self) {
+        lock(&self.state).lost = true;
+        self.filled.notify_one();
+    }
+
     /// Nothing more will come: the reader gets what is queued, then the end.
     pub(crate) fn close(&self) {
         lock(&self.state).closed = true;

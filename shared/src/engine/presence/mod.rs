@@ -10,6 +10,7 @@
 //!   does not announce (the count is in the snapshot).
 //! * `offline` is announced [`GRACE`] after the last connection left (a page reload makes no noise) or after the last
 //!   renewal of the lease that held it, by whoever runs [`Presence::sweep`].
+//! * A node sweeps nobody in the first [`QUIET`] after it connected to an engine outside its process.
 //! * A node that was silent for longer than its lease may find it swept: then [`Presence::renew`] answers
 //!   [`Renewal::Started`], and the node joins every connection it has again. Within the grace nobody notices.
 //! * Every announced state has a version `max(v + 1, now in ms)`: versions only grow, also over a flushed engine.
@@ -18,6 +19,7 @@
 //!   0. So a snapshot replaces what a watcher knew, and only diffs compare versions.
 
 mod memory;
+mod redis;
 mod roster;
 
 use super::EngineError;
@@ -29,6 +31,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 pub use memory::MemoryPresence;
+pub use redis::RedisPresence;
 
 /// How long an incarnation's lease lives.
 pub const LEASE: Duration = Duration::from_secs(10);
@@ -36,6 +39,10 @@ pub const LEASE: Duration = Duration::from_secs(10);
 pub const RENEW: Duration = Duration::from_secs(3);
 /// How long after the last connection a user still counts as present.
 pub const GRACE: Duration = Duration::from_secs(15);
+
+/// How long a node sweeps nobody after it came (back) to an engine it shares with others: a link that was cut for
+/// everybody ended every lease, and all nodes must have had the time to renew theirs.
+pub const QUIET: Duration = Duration::from_secs(20);
 
 /// How long an offline user's version is remembered.
 pub const REMEMBER: Duration = Duration::from_hours(24);
@@ -66,6 +73,8 @@ pub enum Renewal {
 pub enum Presence {
     /// Inside one process.
     Memory(MemoryPresence),
+    /// Between processes.
+    Redis(RedisPresence),
 }
 
 impl Presence {
@@ -73,6 +82,7 @@ impl Presence {
     pub async fn renew(&self, node: &Incarnation) -> Result<Renewal, EngineError> {
         match self {
             Self::Memory(presence) => Ok(presence.renew(node)),
+            Self::Redis(presence) => presence.renew(node).await,
         }
     }
 
@@ -86,9 +96,25 @@ impl Presence {
         status: Status,
     ) -> Result<(), EngineError> {
         match self {
-            Self::Memory(presence) => presence.join(node, user, connection, status),
+            Self::Memory(presence) => {
+                presence.join(node, user, connection, status);
+                Ok(())
+            }
+            Self::Redis(presence) => presence.join(node, &[(user, connection, status)]).await,
         }
-        Ok(())
+    }
+
+    /// The same for many connections at once: what a node does that finds its lease ended.
+    pub async fn join_all(&self, node: &Incarnation, connections: &[(UserId, u64, Status)]) -> Result<(), EngineError> {
+        match self {
+            Self::Memory(presence) => {
+                for (user, connection, status) in connections {
+                    presence.join(node, *user, *connection, *status);
+                }
+                Ok(())
+            }
+            Self::Redis(presence) => presence.join(node, connections).await,
+        }
     }
 
     /// The client said that it is at the keyboard, or away. A connection that is not joined is ignored.
@@ -100,23 +126,30 @@ impl Presence {
         status: Status,
     ) -> Result<(), EngineError> {
         match self {
-            Self::Memory(presence) => presence.set(node, user, connection, status),
+            Self::Memory(presence) => {
+                presence.set(node, user, connection, status);
+                Ok(())
+            }
+            Self::Redis(presence) => presence.set(node, user, connection, Some(status)).await,
         }
-        Ok(())
     }
 
     /// The connection is gone; the user stays present for the grace unless another one is up. Idempotent.
     pub async fn leave(&self, node: &Incarnation, user: UserId, connection: u64) -> Result<(), EngineError> {
         match self {
-            Self::Memory(presence) => presence.leave(node, user, connection),
+            Self::Memory(presence) => {
+                presence.leave(node, user, connection);
+                Ok(())
+            }
+            Self::Redis(presence) => presence.set(node, user, connection, None).await,
         }
-        Ok(())
     }
 
     /// The state of each user, in the order asked.
     pub async fn snapshot(&self, users: &[UserId]) -> Result<Vec<PresenceState>, EngineError> {
         match self {
             Self::Memory(presence) => Ok(presence.snapshot(users)),
+            Self::Redis(presence) => presence.snapshot(users).await,
         }
     }
 
@@ -124,6 +157,7 @@ impl Presence {
     pub async fn count(&self) -> Result<usize, EngineError> {
         match self {
             Self::Memory(presence) => Ok(presence.count()),
+            Self::Redis(presence) => presence.count().await,
         }
     }
 
@@ -132,14 +166,18 @@ impl Presence {
     pub async fn sweep(&self) -> Result<usize, EngineError> {
         match self {
             Self::Memory(presence) => Ok(presence.sweep()),
+            Self::Redis(presence) => presence.sweep().await,
         }
     }
 
     /// The incarnation ends in good order: as if all its connections had left.
     pub async fn retire(&self, node: &Incarnation) -> Result<(), EngineError> {
         match self {
-            Self::Memory(presence) => presence.retire(node),
+            Self::Memory(presence) => {
+                presence.retire(node);
+                Ok(())
+            }
+            Self::Redis(presence) => presence.retire(node).await,
         }
-        Ok(())
     }
 }

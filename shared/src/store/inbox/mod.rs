@@ -194,6 +194,23 @@ pub async fn bounds(conn: &mut Conn, user: UserId) -> Result<Bounds, StoreError>
     Ok(Bounds { oldest: oldest.unwrap_or(head + 1).unsigned_abs(), head: head.unsigned_abs() })
 }
 
+/// The newest entry of each of these inboxes; one that never had any is left out.
+pub async fn heads(conn: &mut Conn, users: &[UserId]) -> Result<Vec<(UserId, u64)>, StoreError> {
+    let mut heads = Vec::with_capacity(users.len());
+    for batch in users.chunks(BATCH) {
+        let found: Vec<(UserId, i64)> = with_conn!(conn, |c| {
+            let mut query = QueryBuilder::new("select user_id, seq from inbox_head where user_id in (");
+            let mut list = query.separated(", ");
+            for user in batch {
+                list.push_bind(*user);
+            }
+            query.push(")").build_query_as().fetch_all(c).await
+        })?;
+        heads.extend(found.into_iter().map(|(user, seq)| (user, seq.unsigned_abs())));
+    }
+    Ok(heads)
+}
+
 /// Records that the engine has everything up to these positions; never moves back.
 pub async fn mark_relayed(tx: &mut Tx, positions: &[(UserId, u64)]) -> Result<(), StoreError> {
     let mut positions = positions.to_vec();

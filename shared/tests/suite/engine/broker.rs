@@ -1,7 +1,7 @@
 //! Delivery: who gets what, in which order, once, and what happens when it does not fit.
 
 use super::{
-    Fixture,
+    Fixture, many,
     node::{Node, event_seq},
     some_room,
 };
@@ -161,6 +161,7 @@ pub(crate) async fn an_overflow_is_announced_once_and_then_everything_is_deliver
     let mut node = Node::on(&fixture.engine, &[Topic::Room(room.clone())]).await;
     for round in 0..2 {
         fixture.publish_many(&room, NODE_QUEUE + 1_000).await;
+        fixture.arrived().await;
         // Nothing more is published: the announcement comes all the same.
         let mut before = 0;
         while !matches!(node.next().await, Delivery::Lost) {
@@ -242,10 +243,11 @@ pub(crate) async fn typing_gives_way_before_events_do(fixture: Fixture) {
     let room = some_room();
     let topic = Topic::Room(room.clone());
     let mut node = Node::on(&fixture.engine, std::slice::from_ref(&topic)).await;
-    for _ in 0..2 * NODE_QUEUE {
+    many(2 * NODE_QUEUE, || async {
         let typing = Signal::Typing { user: UserId::new(), ttl_ms: 6_000 };
         fixture.engine.broker.signal(&topic, typing).await.unwrap();
-    }
+    })
+    .await;
     fixture.publish_many(&room, 1_000).await;
     let got = node.settled(&fixture.engine).await;
     assert!(got.iter().filter_map(event_seq).eq(1..=1_000));

@@ -1,7 +1,7 @@
 //! The property all of delivery is for: a reader that joins as the protocol says (subscribe, read the top, replay, go
 //! live; fill after `Lost`) sees what was published, each event once, in order, whatever happens in between.
 
-use super::{Fixture, node::Node, some_room};
+use super::{Fixture, many, node::Node, some_room};
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use shared::{
     engine::{Delivery, Engine, Signal, Topic, broker::HISTORY_EVENTS, broker::NODE_QUEUE},
@@ -100,9 +100,7 @@ impl Reader {
 async fn flood(engine: &Engine, noise: &Topic, count: usize) {
     let Topic::Presence(user) = *noise else { unreachable!("the noise is somebody's presence") };
     let signal = Signal::Presence(PresenceState { user, status: Status::Online, v: 1, devices: 1 });
-    for _ in 0..count {
-        engine.broker.signal(noise, signal).await.unwrap();
-    }
+    many(count, || async { engine.broker.signal(noise, signal).await.unwrap() }).await;
 }
 
 async fn publish(engine: &Engine, room: &RoomName, count: usize) {
@@ -135,7 +133,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 pub(crate) async fn replay_and_live_together_are_what_was_published_once_and_in_order(fixture: Fixture) {
     let mut runner = TestRunner::deterministic();
-    for _ in 0..48 {
+    for _ in 0..fixture.repeat(48, 12) {
         let steps = steps().new_tree(&mut runner).expect("steps can be made").current();
         println!("{steps:?}");
         run(&fixture.engine, steps).await;

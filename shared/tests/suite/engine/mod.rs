@@ -10,6 +10,7 @@
 mod bell;
 mod broker;
 mod cluster;
+mod faults;
 mod history;
 mod interleaving;
 mod limits;
@@ -20,10 +21,14 @@ mod presence;
 mod sessions;
 mod stats;
 
+use futures_util::StreamExt;
 use shared::{
     clock::{Clock, Timestamp},
-    engine::Engine,
+    config::RedisConfig,
+    engine::{Engine, presence::QUIET},
     protocol::RoomName,
+    secret::Secret,
+    testkit::{RedisServer, redis as server},
 };
 use std::time::Duration;
 use uuid::Uuid;
@@ -32,14 +37,31 @@ use uuid::Uuid;
 struct Fixture {
     engine: Engine,
     clock: Clock,
+    /// The engine's settings if it is in Redis.
+    redis: Option<RedisConfig>,
+}
+
+/// 2026-11-22, so that versions look like those of real life.
+fn clock() -> Clock {
+    Clock::manual(Timestamp::from_micros(1_795_305_600_000_000))
 }
 
 impl Fixture {
     #[expect(clippy::unused_async, reason = "other backends start servers")]
-    async fn memory() -> Self {
-        // 2026-11-22, so that versions look like those of real life.
-        let clock = Clock::manual(Timestamp::from_micros(1_795_305_600_000_000));
-        Self { engine: Engine::memory(clock.clone()), clock }
+    async fn memory() -> Option<Self> {
+        let clock = clock();
+        Some(Self { engine: Engine::memory(clock.clone()), clock, redis: None })
+    }
+
+    /// On the server that all tests share, under a prefix of its own.
+    async fn redis() -> Option<Self> {
+        let url = Some(Secret::new(RedisServer::shared().await?));
+        let prefix = format!("t{}", Uuid::now_v7().simple());
+        let (config, clock) = (RedisConfig { url, prefix, ..RedisConfig::default() }, clock());
+        let engine = Engine::redis_so_far(&config, clock.clone()).expect("the settings are right");
+        until_up(&engine).await;
+        clock.advance(QUIET);
+        Some(Self { engine, clock, redis: Some(config) })
     }
 
     /// Lets time pass for the engine.
@@ -49,10 +71,38 @@ impl Fixture {
     }
 
     /// The engine loses everything it knew, as when Redis is flushed.
-    #[expect(clippy::unused_async, reason = "other backends have to tell their servers")]
     async fn flush(&mut self) {
-        self.engine = Engine::memory(self.clock.clone());
+        let Some(config) = &self.redis else {
+            self.engine = Engine::memory(self.clock.clone());
+            return;
+        };
+        let address = config.url.as_ref().expect("it is in Redis").expose().trim_start_matches("redis://");
+        let mut connection = server::Connection::open(address.parse().expect("an address"), None).await.unwrap();
+        let flush = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('UNLINK', key) end";
+        let all = format!("{}:*", config.prefix);
+        assert_eq!(connection.call(&["EVAL", flush, "0", &all]).await.unwrap(), server::Reply::Nil);
     }
+
+    /// A number of repetitions: all of them in memory, fewer where each is a round trip.
+    fn repeat(&self, in_memory: usize, elsewhere: usize) -> usize {
+        if self.redis.is_some() { elsewhere } else { in_memory }
+    }
+}
+
+/// Waits until both connections are there.
+async fn until_up(engine: &Engine) {
+    let up = async {
+        while !engine.health().is_some_and(|health| health.is_up()) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), up).await.expect("Redis is there");
+}
+
+/// Does the same many times, some at once: begun in order, and quick where each is a round trip.
+async fn many<F: Future>(count: usize, each: impl Fn() -> F) {
+    let running = futures_util::stream::iter(0..count).map(|_| each()).buffered(256);
+    running.for_each(async |_| {}).await;
 }
 
 /// A room nobody else uses.
@@ -67,141 +117,175 @@ macro_rules! tests {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
-                    crate::engine::$concern::$name($fixture.await).await;
+                    if let Some(fixture) = $fixture.await {
+                        crate::engine::$concern::$name(fixture).await;
+                    }
                 }
             )+
         }
     };
 }
 
-/// Instantiates every test for one backend.
-macro_rules! suite {
-    ($backend:ident: $fixture:expr) => {
-        mod $backend {
-            tests! { $fixture; broker:
-                a_node_gets_what_is_published_to_its_topics_and_nothing_else
-                a_frame_is_its_halves_around_the_position
-                concurrent_publishers_get_contiguous_numbers_and_every_node_sees_them_in_order
-                a_repeated_id_gets_the_first_position_and_is_delivered_once
-                a_repeated_id_is_one_event_however_many_send_it_at_once
-                the_same_id_of_another_user_or_room_is_another_event
-                an_id_is_remembered_for_ten_minutes
-                subscribing_twice_delivers_once
-                an_unsubscribed_topic_is_silent_and_unsubscribing_again_is_harmless
-                a_dropped_node_is_detached_and_the_others_go_on
-                an_overflow_is_announced_once_and_then_everything_is_delivered_again
-                what_was_dropped_is_in_the_history_when_lost_arrives
-                a_stuck_node_costs_the_others_nothing
-                signals_reach_the_subscribers_of_their_topic
-                typing_gives_way_before_events_do
-                control_messages_reach_every_node
-                a_waiting_node_is_woken_and_a_cancelled_wait_loses_nothing
-            }
-            tests! { $fixture; history:
-                a_room_nobody_published_to_has_a_position_that_stays
-                history_is_read_in_pages_without_a_gap
-                without_since_or_limit_only_the_top_is_read
-                the_last_500_events_are_kept
-                a_room_of_large_events_keeps_what_fits
-                events_are_kept_for_ten_minutes
-                positions_from_elsewhere_are_not_recovered
-                a_room_nobody_uses_for_ten_minutes_starts_a_new_epoch
-                a_room_somebody_is_in_keeps_its_epoch_and_numbers
-                looking_at_a_position_keeps_it
-                a_flushed_engine_starts_new_epochs
-            }
-            tests! { $fixture; interleaving:
-                replay_and_live_together_are_what_was_published_once_and_in_order
-                and_so_they_are_when_everything_happens_at_once
-            }
-            tests! { $fixture; mailbox:
-                a_missing_mailbox_starts_at_any_number
-                only_the_next_number_is_accepted
-                what_is_already_there_changes_and_delivers_nothing
-                of_an_overlapping_batch_the_new_part_is_taken
-                a_gap_is_refused_with_the_head_and_changes_nothing
-                a_batch_with_a_hole_is_taken_up_to_the_hole
-                accepted_entries_reach_the_nodes_of_that_inbox_in_order
-                two_relays_at_once_deliver_every_entry_once_and_in_order
-                reading_answers_only_when_it_knows_everything_after
-                reading_is_paged
-                the_window_is_bounded_in_entries
-                the_window_is_bounded_in_bytes
-                mailboxes_touched_longest_ago_vanish_first
-                a_vanished_mailbox_may_start_earlier_again
-                a_mailbox_made_absent_begins_anew_and_keeps_its_cursors
-                acks_only_grow
-                an_ack_stays_readable_until_it_is_flushed
-                an_ack_during_a_flush_is_not_lost
-                a_failed_flush_loses_nothing
-                cursors_wait_their_turn
-            }
-            tests! { $fixture; sessions:
-                a_token_is_unknown_until_it_is_filled
-                a_fill_never_replaces_and_a_put_does
-                a_revoked_session_is_dead_under_every_hash
-                neither_fill_nor_put_resurrects_a_revoked_session
-                a_fill_that_races_a_revoke_loses
-                every_node_hears_of_a_revocation_and_finds_the_tombstone
-                entries_and_tombstones_live_an_hour
-                a_forgotten_token_is_asked_from_the_store_and_a_tombstone_is_not_forgotten
-                a_ticket_is_redeemed_once_by_one_of_a_hundred
-                a_ticket_dies_after_thirty_seconds
-                a_ticket_of_a_revoked_session_is_worth_nothing
-                a_ticket_issued_while_its_session_ends_is_worth_nothing
-            }
-            tests! { $fixture; members:
-                an_answer_is_unknown_until_it_is_filled
-                a_fill_never_replaces
-                a_fill_that_races_a_revoke_loses
-                a_grant_ends_a_revocation
-                every_node_hears_of_a_revocation_and_finds_the_tombstone
-                answers_are_believed_for_ten_minutes
-            }
-            tests! { $fixture; presence:
-                a_first_connection_is_announced_and_a_second_is_only_counted
-                the_merged_status_is_the_most_present_one
-                a_page_reload_makes_no_noise
-                offline_is_announced_once_after_the_grace
-                who_comes_back_elsewhere_within_the_grace_is_not_announced
-                a_killed_node_takes_its_users_offline_within_thirty_seconds
-                a_killed_node_takes_nobody_offline_who_is_elsewhere
-                the_grace_of_a_killed_nodes_users_counts_from_its_last_renewal
-                a_lease_that_is_renewed_keeps_its_users_present
-                a_silent_node_that_comes_back_is_told_to_join_again_and_nobody_notices
-                a_restarted_node_is_not_its_predecessor
-                a_retired_node_is_as_if_all_had_left
-                versions_grow_and_are_never_behind_the_clock
-                versions_do_not_go_back_over_a_flushed_engine
-                an_offline_users_version_is_remembered_for_a_day
-                strangers_are_offline_and_answers_come_in_the_order_asked
-                what_is_not_there_cannot_leave_or_change
-                sweepers_at_the_same_time_announce_everybody_once
-            }
-            tests! { $fixture; limits:
-                a_burst_is_allowed_and_then_one_at_a_time
-                takers_at_the_same_time_never_get_more_than_the_burst
-                a_refused_take_costs_nothing
-                the_answer_says_what_is_left_and_when_it_is_won_back
-                keys_do_not_know_each_other
-            }
-            tests! { $fixture; stats:
-                a_report_replaces_the_nodes_earlier_one
-                a_node_that_stops_reporting_is_forgotten_after_a_minute
-            }
-            tests! { $fixture; bell:
-                rings_are_coalesced
-                a_ring_while_nobody_waits_is_remembered
-                every_clone_hears_every_ring
-                a_wait_that_is_given_up_loses_no_ring
-            }
-            tests! { $fixture; cluster:
-                nodes_that_share_an_engine_hear_each_other
-                two_engines_know_nothing_of_each_other
-                a_million_typing_signals_leave_nothing_behind
-            }
+/// The tests of each concern.
+macro_rules! concern {
+    ($fixture:expr; broker) => {
+        tests! { $fixture; broker:
+            a_node_gets_what_is_published_to_its_topics_and_nothing_else
+            a_frame_is_its_halves_around_the_position
+            concurrent_publishers_get_contiguous_numbers_and_every_node_sees_them_in_order
+            a_repeated_id_gets_the_first_position_and_is_delivered_once
+            a_repeated_id_is_one_event_however_many_send_it_at_once
+            the_same_id_of_another_user_or_room_is_another_event
+            an_id_is_remembered_for_ten_minutes
+            subscribing_twice_delivers_once
+            an_unsubscribed_topic_is_silent_and_unsubscribing_again_is_harmless
+            a_dropped_node_is_detached_and_the_others_go_on
+            an_overflow_is_announced_once_and_then_everything_is_delivered_again
+            what_was_dropped_is_in_the_history_when_lost_arrives
+            a_stuck_node_costs_the_others_nothing
+            signals_reach_the_subscribers_of_their_topic
+            typing_gives_way_before_events_do
+            control_messages_reach_every_node
+            a_waiting_node_is_woken_and_a_cancelled_wait_loses_nothing
+        }
+    };
+    ($fixture:expr; history) => {
+        tests! { $fixture; history:
+            a_room_nobody_published_to_has_a_position_that_stays
+            history_is_read_in_pages_without_a_gap
+            without_since_or_limit_only_the_top_is_read
+            the_last_500_events_are_kept
+            a_room_of_large_events_keeps_what_fits
+            events_are_kept_for_ten_minutes
+            positions_from_elsewhere_are_not_recovered
+            a_room_nobody_uses_for_ten_minutes_starts_a_new_epoch
+            a_room_somebody_is_in_keeps_its_epoch_and_numbers
+            looking_at_a_position_keeps_it
+            a_flushed_engine_starts_new_epochs
+        }
+    };
+    ($fixture:expr; interleaving) => {
+        tests! { $fixture; interleaving:
+            replay_and_live_together_are_what_was_published_once_and_in_order
+            and_so_they_are_when_everything_happens_at_once
+        }
+    };
+    ($fixture:expr; mailbox) => {
+        tests! { $fixture; mailbox:
+            a_missing_mailbox_starts_at_any_number
+            only_the_next_number_is_accepted
+            what_is_already_there_changes_and_delivers_nothing
+            of_an_overlapping_batch_the_new_part_is_taken
+            a_gap_is_refused_with_the_head_and_changes_nothing
+            a_batch_with_a_hole_is_taken_up_to_the_hole
+            accepted_entries_reach_the_nodes_of_that_inbox_in_order
+            two_relays_at_once_deliver_every_entry_once_and_in_order
+            reading_answers_only_when_it_knows_everything_after
+            reading_is_paged
+            the_window_is_bounded_in_entries
+            the_window_is_bounded_in_bytes
+            mailboxes_touched_longest_ago_vanish_first
+            a_vanished_mailbox_may_start_earlier_again
+            a_mailbox_made_absent_begins_anew_and_keeps_its_cursors
+            acks_only_grow
+            an_ack_stays_readable_until_it_is_flushed
+            an_ack_during_a_flush_is_not_lost
+            a_failed_flush_loses_nothing
+            cursors_wait_their_turn
+        }
+    };
+    ($fixture:expr; sessions) => {
+        tests! { $fixture; sessions:
+            a_token_is_unknown_until_it_is_filled
+            a_fill_never_replaces_and_a_put_does
+            a_revoked_session_is_dead_under_every_hash
+            neither_fill_nor_put_resurrects_a_revoked_session
+            a_fill_that_races_a_revoke_loses
+            every_node_hears_of_a_revocation_and_finds_the_tombstone
+            entries_and_tombstones_live_an_hour
+            a_forgotten_token_is_asked_from_the_store_and_a_tombstone_is_not_forgotten
+            a_ticket_is_redeemed_once_by_one_of_a_hundred
+            a_ticket_dies_after_thirty_seconds
+            a_ticket_of_a_revoked_session_is_worth_nothing
+            a_ticket_issued_while_its_session_ends_is_worth_nothing
+        }
+    };
+    ($fixture:expr; members) => {
+        tests! { $fixture; members:
+            an_answer_is_unknown_until_it_is_filled
+            a_fill_never_replaces
+            a_fill_that_races_a_revoke_loses
+            a_grant_ends_a_revocation
+            every_node_hears_of_a_revocation_and_finds_the_tombstone
+            answers_are_believed_for_ten_minutes
+        }
+    };
+    ($fixture:expr; presence) => {
+        tests! { $fixture; presence:
+            a_first_connection_is_announced_and_a_second_is_only_counted
+            the_merged_status_is_the_most_present_one
+            a_page_reload_makes_no_noise
+            offline_is_announced_once_after_the_grace
+            who_comes_back_elsewhere_within_the_grace_is_not_announced
+            a_killed_node_takes_its_users_offline_within_thirty_seconds
+            a_killed_node_takes_nobody_offline_who_is_elsewhere
+            the_grace_of_a_killed_nodes_users_counts_from_its_last_renewal
+            a_lease_that_is_renewed_keeps_its_users_present
+            a_silent_node_that_comes_back_is_told_to_join_again_and_nobody_notices
+            a_restarted_node_is_not_its_predecessor
+            a_retired_node_is_as_if_all_had_left
+            versions_grow_and_are_never_behind_the_clock
+            versions_do_not_go_back_over_a_flushed_engine
+            an_offline_users_version_is_remembered_for_a_day
+            strangers_are_offline_and_answers_come_in_the_order_asked
+            what_is_not_there_cannot_leave_or_change
+            sweepers_at_the_same_time_announce_everybody_once
+        }
+    };
+    ($fixture:expr; limits) => {
+        tests! { $fixture; limits:
+            a_burst_is_allowed_and_then_one_at_a_time
+            takers_at_the_same_time_never_get_more_than_the_burst
+            a_refused_take_costs_nothing
+            the_answer_says_what_is_left_and_when_it_is_won_back
+            keys_do_not_know_each_other
+        }
+    };
+    ($fixture:expr; stats) => {
+        tests! { $fixture; stats:
+            a_report_replaces_the_nodes_earlier_one
+            a_node_that_stops_reporting_is_forgotten_after_a_minute
+        }
+    };
+    ($fixture:expr; bell) => {
+        tests! { $fixture; bell:
+            rings_are_coalesced
+            a_ring_while_nobody_waits_is_remembered
+            every_clone_hears_every_ring
+            a_wait_that_is_given_up_loses_no_ring
+        }
+    };
+    ($fixture:expr; cluster) => {
+        tests! { $fixture; cluster:
+            nodes_that_share_an_engine_hear_each_other
+            two_engines_know_nothing_of_each_other
+            a_million_typing_signals_leave_nothing_behind
         }
     };
 }
 
-suite!(memory: crate::engine::Fixture::memory());
+/// Instantiates concerns for one backend.
+macro_rules! suite {
+    ($backend:ident: $fixture:expr; $($concern:ident)+) => {
+        mod $backend {
+            $(concern! { $fixture; $concern })+
+        }
+    };
+}
+
+suite! { memory: crate::engine::Fixture::memory();
+    broker history interleaving mailbox sessions members presence limits stats bell cluster
+}
+suite! { redis: crate::engine::Fixture::redis();
+    broker history interleaving presence bell
+}

@@ -1,6 +1,6 @@
 //! A node as the tests see it: waits with a deadline, and a fence instead of "wait and see that nothing comes".
 
-use super::Fixture;
+use super::{Fixture, many};
 use shared::{
     engine::{Control, Deliveries, Delivery, Engine, NodeId, Signal, Topic},
     id::UserId,
@@ -101,8 +101,11 @@ impl Fixture {
 
     /// Publishes so many.
     pub(crate) async fn publish_many(&self, room: &RoomName, count: usize) {
-        for _ in 0..count {
-            self.publish(room).await;
-        }
+        many(count, || self.publish(room)).await;
+    }
+
+    /// Waits until what was published before has arrived in the queues of this process.
+    pub(crate) async fn arrived(&self) {
+        Node::attach(&self.engine).await.settled(&self.engine).await;
     }
 }
