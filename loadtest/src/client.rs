@@ -1,20 +1,14 @@
 //! One simulated user's WebSocket: small buffers, typed helpers, no reconnecting (a scenario decides what a close
 //! means). Works against Pitchey and against the plain baseline server, which has no hello and no rooms.
 
-use crate::{frames, target::Target};
+use crate::{frames, target::Target, transport::Transport};
 use futures_util::{SinkExt as _, StreamExt as _};
 use shared::{
     id::UserId,
     protocol::{SUBPROTOCOL, event::Received},
 };
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
-use tokio::{
-    net::{TcpSocket, TcpStream},
-    time::timeout,
-};
+use std::{net::IpAddr, time::Duration};
+use tokio::time::timeout;
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
     tungstenite::{
@@ -94,14 +88,14 @@ impl ClientError {
 /// An open WebSocket.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    ws: WebSocketStream<TcpStream>,
+    ws: WebSocketStream<Transport>,
 }
 
 impl Socket {
     /// Connects from `source` (any address if none) and shakes hands; waits for `hello` from Pitchey.
     pub(crate) async fn open(target: &Target, source: Option<IpAddr>, dialect: Dialect) -> Result<Self, ClientError> {
         let opening = async {
-            let stream = connect(target.addr, source).await.map_err(ClientError::Connect)?;
+            let stream = Transport::open(target, source).await.map_err(ClientError::Connect)?;
             let config = WebSocketConfig::default()
                 .read_buffer_size(READ_BYTES)
                 .write_buffer_size(1_024)
@@ -193,18 +187,9 @@ impl Socket {
     }
 }
 
-/// Opens a TCP connection from `source`, or from any address.
-pub(crate) async fn connect(addr: SocketAddr, source: Option<IpAddr>) -> std::io::Result<TcpStream> {
-    let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    if let Some(ip) = source {
-        socket.bind(SocketAddr::new(ip, 0))?;
-    }
-    socket.set_nodelay(true)?;
-    socket.connect(addr).await
-}
-
 fn request(target: &Target, dialect: Dialect) -> Result<Request, ClientError> {
-    let mut request = format!("ws://{}{}", target.addr, target.ws_path).into_client_request()?;
+    let scheme = if target.tls { "wss" } else { "ws" };
+    let mut request = format!("{scheme}://{}{}", target.addr, target.ws_path).into_client_request()?;
     if dialect == Dialect::Pitchey {
         request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     }

@@ -26,6 +26,7 @@ mod process;
 mod report;
 mod scenario;
 mod target;
+mod transport;
 
 use anyhow::Context as _;
 use clap::Parser as _;

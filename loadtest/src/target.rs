@@ -14,6 +14,8 @@ use std::{
 pub(crate) struct Target {
     /// Where it listens.
     pub(crate) addr: SocketAddr,
+    /// Whether it speaks TLS.
+    pub(crate) tls: bool,
     /// Path of the WebSocket endpoint.
     pub(crate) ws_path: String,
 }
@@ -21,22 +23,22 @@ pub(crate) struct Target {
 /// Why a text is no target.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadTarget {
-    #[error("{0:?} is not host:port, http://host:port or ws://host:port/path")]
+    #[error("{0:?} is not host:port, http(s)://host:port or ws(s)://host:port/path")]
     Form(String),
     #[error("refusing to aim at {0}: only this machine (127.0.0.0/8, ::1, localhost) may be load-tested")]
     NotLoopback(String),
-    #[error("{0:?}: TLS is not supported yet, aim at the plain listener")]
-    Tls(String),
 }
 
 impl FromStr for Target {
     type Err = BadTarget;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.starts_with("https://") || text.starts_with("wss://") {
-            return Err(BadTarget::Tls(text.to_owned()));
-        }
-        let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("ws://")).unwrap_or(text);
+        let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
+        let tls = match scheme {
+            "http" | "ws" => false,
+            "https" | "wss" => true,
+            _ => return Err(BadTarget::Form(text.to_owned())),
+        };
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let addr = resolve(authority).ok_or_else(|| {
             let foreign = authority.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && is_port(port));
@@ -46,7 +48,7 @@ impl FromStr for Target {
             return Err(BadTarget::NotLoopback(authority.to_owned()));
         }
         let ws_path = if path.len() > 1 { path.to_owned() } else { "/ws".to_owned() };
-        Ok(Self { addr, ws_path })
+        Ok(Self { addr, tls, ws_path })
     }
 }
 
@@ -101,7 +103,7 @@ mod tests {
         // A name that merely starts like ours must not be looked up either.
         assert!("localhost.example.com:80".parse::<Target>().is_err());
         assert!("127.0.0.1.example.com:80".parse::<Target>().is_err());
-        assert!("http://127.0.0.1:80@example.com:80".parse::<Target>().is_err());
+        assert!("https://127.0.0.1:80@example.com:80".parse::<Target>().is_err());
     }
 
     #[test]
@@ -112,12 +114,15 @@ mod tests {
             ("http://localhost:8001/", "127.0.0.1:8001", "/ws"),
             ("ws://127.0.0.5:9/other", "127.0.0.5:9", "/other"),
             ("[::1]:8001", "[::1]:8001", "/ws"),
+            ("https://127.0.0.1:8001", "127.0.0.1:8001", "/ws"),
+            ("wss://localhost:8001/ws", "127.0.0.1:8001", "/ws"),
         ] {
-            let expected = Target { addr: addr.parse().unwrap(), ws_path: path.into() };
+            let tls = text.starts_with("wss:") || text.starts_with("https:");
+            let expected = Target { addr: addr.parse().unwrap(), tls, ws_path: path.into() };
             assert_eq!(text.parse(), Ok(expected), "{text}");
         }
         assert!(matches!("".parse::<Target>(), Err(BadTarget::Form(_))));
-        assert!(matches!("https://127.0.0.1:1".parse::<Target>(), Err(BadTarget::Tls(_))));
+        assert!(matches!("ftp://127.0.0.1:1".parse::<Target>(), Err(BadTarget::Form(_))));
     }
 
     #[test]

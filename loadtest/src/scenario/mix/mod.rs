@@ -87,7 +87,7 @@ fn spawn_user(
     enough: &CancellationToken,
 ) {
     let reader = rest::Reader {
-        target: bench.crowd.target.addr,
+        target: bench.crowd.target.clone(),
         source: bench.crowd.sources.of(member.index),
         token: bench.crowd.token(member.index).unwrap_or_default().to_owned(),
         start: member.index,

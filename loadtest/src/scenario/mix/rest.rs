@@ -2,7 +2,7 @@
 //! from when it was due until its body has arrived.
 
 use super::Tally;
-use crate::{histogram::Latency, pacer::Pacer, report::Report};
+use crate::{histogram::Latency, pacer::Pacer, report::Report, target::Target, transport::Transport};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::{
     Request, StatusCode,
@@ -11,12 +11,7 @@ use hyper::{
     header,
 };
 use hyper_util::rt::TokioIo;
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -54,7 +49,7 @@ pub(super) struct Browsing {
 /// One user.
 #[derive(Debug)]
 pub(super) struct Reader {
-    pub(super) target: SocketAddr,
+    pub(super) target: Target,
     pub(super) source: Option<IpAddr>,
     pub(super) token: String,
     /// Where in the list of reads this user begins.
@@ -146,7 +141,7 @@ impl Reader {
             None => line.insert(self.connect().await?),
         };
         let request = Request::get(path)
-            .header(header::HOST, self.target.to_string())
+            .header(header::HOST, self.target.addr.to_string())
             .header(header::ACCEPT, "application/json")
             .header(header::COOKIE, format!("pitchey-session={}", self.token))
             .body(Empty::new())?;
@@ -156,7 +151,7 @@ impl Reader {
     }
 
     async fn connect(&self) -> anyhow::Result<SendRequest<Empty<Bytes>>> {
-        let stream = crate::client::connect(self.target, self.source).await?;
+        let stream = Transport::open(&self.target, self.source).await?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
         // Ends when the sender is dropped; its errors reach the request they concern.
         self.tracker.spawn(async move { drop(connection.await) });
