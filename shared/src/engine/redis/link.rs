@@ -235,6 +235,8 @@ impl Current {
                 tracing::warn!(what, %problem, "Redis refuses for now");
                 return EngineError::Busy { what };
             }
+            // A slot is on its way from one server to another.
+            "TRYAGAIN" => tracing::debug!(what, "a slot is being moved"),
             // This server is not the one any more, or not yet.
             "READONLY" | "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" => {
                 tracing::debug!(what, %problem, "this server cannot serve: connecting anew");

@@ -22,7 +22,7 @@ use uuid::Uuid;
 /// No test waits this long.
 const DEADLINE: Duration = Duration::from_mins(1);
 
-fn engine_at(url: String) -> Engine {
+pub(crate) fn engine_at(url: String) -> Engine {
     let config = RedisConfig { url: Some(Secret::new(url)), ..RedisConfig::default() };
     Engine::redis_so_far(&config, Clock::System).expect("the settings are right")
 }
@@ -31,12 +31,12 @@ async fn server(options: &RedisOptions) -> Option<RedisServer> {
     available("Redis", RedisServer::start(options).await)
 }
 
-async fn publish(engine: &Engine, room: &RoomName) -> Result<Position, EngineError> {
+pub(crate) async fn publish(engine: &Engine, room: &RoomName) -> Result<Position, EngineError> {
     Ok(engine.broker.publish(room, None, Uuid::now_v7(), "[", "]").await?.pos)
 }
 
 /// Waits until a call works; what it answered then.
-async fn when_it_works<T, F: Future<Output = Result<T, EngineError>>>(call: impl Fn() -> F) -> T {
+pub(crate) async fn when_it_works<T, F: Future<Output = Result<T, EngineError>>>(call: impl Fn() -> F) -> T {
     let works = async {
         loop {
             if let Ok(answer) = call().await {
@@ -49,7 +49,7 @@ async fn when_it_works<T, F: Future<Output = Result<T, EngineError>>>(call: impl
 }
 
 /// Waits for a delivery that fits; what came before it is dropped.
-async fn wait_for(node: &mut Node, fits: impl Fn(&Delivery) -> bool) -> Delivery {
+pub(crate) async fn wait_for(node: &mut Node, fits: impl Fn(&Delivery) -> bool) -> Delivery {
     let wait = async {
         loop {
             let delivery = node.deliveries.recv().await.expect("the broker is there");
@@ -61,7 +61,7 @@ async fn wait_for(node: &mut Node, fits: impl Fn(&Delivery) -> bool) -> Delivery
     tokio::time::timeout(DEADLINE, wait).await.expect("a delivery is missing")
 }
 
-fn is_lost(delivery: &Delivery) -> bool {
+pub(crate) fn is_lost(delivery: &Delivery) -> bool {
     matches!(delivery, Delivery::Lost)
 }
 

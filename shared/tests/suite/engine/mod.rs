@@ -20,6 +20,7 @@ mod node;
 mod presence;
 mod sessions;
 mod stats;
+mod topologies;
 
 use futures_util::StreamExt;
 use shared::{
