@@ -15,7 +15,10 @@ use hyper_util::{
     server::conn::auto,
     service::TowerToHyperService,
 };
-use shared::tls::{self, Tls};
+use shared::{
+    backlog,
+    tls::{self, Tls},
+};
 use std::{
     convert::Infallible,
     io,
@@ -45,6 +48,9 @@ const BACK_OFF: Duration = Duration::from_millis(10);
 /// The longest such wait.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(1);
 
+/// At the soft stop, how long a connection that has asked nothing yet may still begin to.
+const FIRST_WORD: Duration = Duration::from_millis(300);
+
 /// Streams one HTTP/2 client may have open.
 const MAX_STREAMS: u32 = 128;
 /// Resets one HTTP/2 client may cause before its connection is closed ("rapid reset").
@@ -69,31 +75,49 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Accepts until the soft stop. Every connection is a task of the lifecycle's tracker; with `tls` it begins with a
-/// handshake, which holds the connection's places and has the deadline of a request's head.
+/// Accepts until the soft stop, and then what the kernel has accepted for us already. Every connection is a task of the
+/// lifecycle's tracker; with `tls` it begins with a handshake, which holds the connection's places and has the deadline
+/// of a request's head.
 pub async fn serve(app: App, listener: TcpListener, tls: Option<Tls>) {
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let builder = Arc::new(connection_builder(app.config.http.header_timeout));
-    let (stop, places) = (app.lifecycle.soft().clone(), Places::default());
+    let stop = app.lifecycle.soft().clone();
+    let door = Door { app, builder, tls, places: Places::default() };
     loop {
         let (stream, peer, permit) = tokio::select! {
             biased;
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => break,
             accepted = accept(&listener, &permits) => accepted,
         };
+        door.enter(stream, peer, permit);
+    }
+    for (stream, peer) in backlog::last_of(listener) {
+        if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
+            door.enter(stream, peer, permit);
+        }
+    }
+}
+
+/// What every connection needs.
+struct Door {
+    app: App,
+    builder: Arc<auto::Builder<TokioExecutor>>,
+    tls: Option<Tls>,
+    places: Places,
+}
+
+impl Door {
+    fn enter(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
         // Answers are small and latency matters more than packets.
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "the peer is gone already");
-            continue;
+            return tracing::debug!(%error, "the peer is gone already");
         }
-        let (place, behind_proxy) = (places.take(peer.ip()), app.config.http.trusted_proxies > 0);
+        let (place, behind_proxy) = (self.places.take(peer.ip()), self.app.config.http.trusted_proxies > 0);
         if place.is_none() && !behind_proxy {
-            tracing::debug!(%peer, "an address has all the connections it may have");
-            continue;
+            return tracing::debug!(%peer, "an address has all the connections it may have");
         }
-        let (app, builder, tls) = (app.clone(), builder.clone(), tls.clone());
-        let tracker = app.lifecycle.tracker().clone();
-        tracker.spawn(async move {
+        let (app, builder, tls) = (self.app.clone(), self.builder.clone(), self.tls.clone());
+        self.app.lifecycle.tracker().spawn(async move {
             let _given_back_at_the_end = (permit, place);
             let Some(tls) = tls else { return connection(app, builder, stream, peer).await };
             if let Some(stream) = shake_hands(&app, &tls, stream, peer).await {
@@ -232,6 +256,13 @@ where
     // hyper's own timer starts when it knows the HTTP version: a peer that sends nothing, or half a preface, needs this.
     let header_timeout = app.config.http.header_timeout;
     let mut silence = std::pin::pin!(sleep(header_timeout));
+    let mut drain = std::pin::pin!(async {
+        app.lifecycle.soft().cancelled().await;
+        if activity.asked() == 0 {
+            // hyper closes a connection whose first bytes it has not seen, though they may be on their way.
+            sleep(FIRST_WORD).await;
+        }
+    });
     let (mut draining, mut asked_before) = (false, 0);
     loop {
         tokio::select! {
@@ -243,7 +274,7 @@ where
                 }
                 return;
             }
-            () = app.lifecycle.soft().cancelled(), if !draining => {
+            () = drain.as_mut(), if !draining => {
                 draining = true;
                 connection.as_mut().graceful_shutdown();
             }

@@ -12,7 +12,10 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use shared::tls::{self, Tls};
+use shared::{
+    backlog,
+    tls::{self, Tls},
+};
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -30,29 +33,22 @@ const HANDSHAKES: usize = 8_192;
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Accepts until the soft stop.
+/// Accepts until the soft stop, and then what the kernel has accepted for us already: those clients are answered, if only
+/// that this node is draining.
 pub(crate) async fn serve(gateway: Gateway, listener: TcpListener, tls: Option<Tls>) {
-    let lifecycle = gateway.node().lifecycle.clone();
+    let soft = gateway.node().lifecycle.soft().clone();
     let permits = Arc::new(Semaphore::new(HANDSHAKES));
     let mut pause = FIRST_PAUSE;
     loop {
         let (accepted, permit) = tokio::select! {
             biased;
-            () = lifecycle.soft().cancelled() => return,
+            () = soft.cancelled() => break,
             accepted = accept(&listener, &permits) => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
                 pause = FIRST_PAUSE;
-                let connection = connection(gateway.clone(), stream, peer, tls.clone(), permit);
-                let hard = lifecycle.hard().clone();
-                lifecycle.tracker().spawn(async move {
-                    tokio::select! {
-                        biased;
-                        () = hard.cancelled() => {}
-                        () = connection => {}
-                    }
-                });
+                enter(&gateway, stream, peer, tls.clone(), permit);
             }
             Err(problem) => {
                 tracing::warn!(%problem, "failed to accept a connection");
@@ -61,6 +57,25 @@ pub(crate) async fn serve(gateway: Gateway, listener: TcpListener, tls: Option<T
             }
         }
     }
+    for (stream, peer) in backlog::last_of(listener) {
+        if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
+            enter(&gateway, stream, peer, tls.clone(), permit);
+        }
+    }
+}
+
+/// Makes a connection a task, which the hard stop drops.
+fn enter(gateway: &Gateway, stream: TcpStream, peer: SocketAddr, tls: Option<Tls>, permit: OwnedSemaphorePermit) {
+    let lifecycle = &gateway.node().lifecycle;
+    let connection = connection(gateway.clone(), stream, peer, tls, permit);
+    let hard = lifecycle.hard().clone();
+    lifecycle.tracker().spawn(async move {
+        tokio::select! {
+            biased;
+            () = hard.cancelled() => {}
+            () = connection => {}
+        }
+    });
 }
 
 async fn accept(

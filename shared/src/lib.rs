@@ -31,6 +31,7 @@
 
 #[cfg(feature = "ops")]
 pub mod admin;
+pub mod backlog;
 pub mod clock;
 pub mod config;
 #[cfg(feature = "engine")]

@@ -7,6 +7,7 @@ mod browse;
 mod browser;
 mod conversations;
 mod dashboard;
+mod drain;
 mod fault;
 mod health;
 mod limits;

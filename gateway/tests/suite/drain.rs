@@ -4,8 +4,13 @@ use crate::node::{LOBBY, TestNode, send};
 use serde_json::json;
 use shared::{
     protocol::{CloseReason, event::Received},
-    testkit::{Socket, socket::Heard},
+    testkit::{
+        Socket,
+        socket::{Heard, within},
+    },
 };
+use std::io::Write as _;
+use tokio::io::AsyncReadExt as _;
 
 #[tokio::test]
 async fn a_draining_node_says_when_to_come_back_and_another_resumes_everything() {
@@ -56,11 +61,15 @@ async fn a_draining_node_says_when_to_come_back_and_another_resumes_everything()
 #[tokio::test]
 async fn a_draining_node_takes_no_new_socket() {
     let node = TestNode::start().await;
+    // Nothing of the node runs between these lines: the test's runtime has one thread.
+    let mut late = std::net::TcpStream::connect(node.addr).unwrap();
+    late.write_all(b"GET /health/ready HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
     node.lifecycle.stop();
-    let refused = tokio::net::TcpStream::connect(node.addr).await;
-    if let Ok(stream) = refused {
-        // Accepted by the kernel before the listener closed: nobody answers.
-        drop(stream);
-    }
+    late.set_nonblocking(true).unwrap();
+    let mut late = tokio::net::TcpStream::from_std(late).unwrap();
+    let mut answer = String::new();
+    within(late.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("draining\n"), "{answer}");
+    assert!(tokio::net::TcpStream::connect(node.addr).await.is_err(), "the door is closed");
     node.stop().await;
 }
