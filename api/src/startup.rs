@@ -57,7 +57,7 @@ pub enum StartError {
         error: StoreError,
     },
     /// The engine. The cause is the error's source: whoever prints the whole chain says it once.
-    #[error("REDIS_URL")]
+    #[error("the engine's settings")]
     Engine(#[from] EngineError),
     /// The demo data could not be brought in.
     #[error("failed to bring the demo data in: {}", chain(.0))]
@@ -93,7 +93,7 @@ impl Platform {
         let tls = Tls::load(&config.http, &server::PROTOCOLS)?;
         let listener = bind(&mut config)?;
         let address = listener.local_addr().map_err(|error| ConfigError::unusable("PORT", config.http.port, error))?;
-        let engine = Engine::connect(config.redis.url.as_ref(), clock.clone())?;
+        let engine = Engine::connect(&config.redis, clock.clone())?;
         let (store, lease) = open_store(&config, clock).await?;
         let secret = installation_secret(&config, &store).await?;
         let metrics = Metrics::new();

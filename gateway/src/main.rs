@@ -62,7 +62,7 @@ async fn serve(mut config: Config) -> anyhow::Result<ExitCode> {
     config.data_dir.prepare()?;
     let tls = Tls::load(&config.http, &gateway::PROTOCOLS)?;
     let listener = bind(&mut config)?;
-    let engine = Engine::connect(config.redis.url.as_ref(), clock.clone()).context("REDIS_URL")?;
+    let engine = Engine::connect(&config.redis, clock.clone()).context("the engine's settings")?;
     let (store, lease) = entry_of(&config).enter(clock.clone()).await.context("DATABASE_URL")?;
     let ops = Ops::new(store.clone(), engine, clock, config.session.clone());
     let parts = Parts {

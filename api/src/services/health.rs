@@ -5,7 +5,7 @@
 
 use crate::app::App;
 use serde::Serialize;
-use shared::{clock::Timestamp, engine::Quota};
+use shared::{clock::Timestamp, engine::ServerInfo};
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -34,7 +34,7 @@ pub enum Verdict {
 pub struct Checks {
     /// `select 1`, the wait for a connection included.
     pub database: Verdict,
-    /// A write to the engine and its answer.
+    /// A question to the engine and its answer.
     pub cache: Verdict,
     /// No object store yet.
     pub storage: Verdict,
@@ -155,18 +155,19 @@ pub(crate) async fn database(app: &App) -> Option<Duration> {
     }
 }
 
-/// How long the engine took to write and answer; `None` if it did not. A bucket of its own is written: nobody else
-/// looks at it, and it is forgotten by itself.
-pub(crate) async fn cache(app: &App) -> Option<Duration> {
+/// How long the engine took to answer, and what its server says about itself if it has one; `None` if it did not.
+pub(crate) async fn cache(app: &App) -> Option<(Duration, Option<ServerInfo>)> {
     let started = Instant::now();
-    let quota = Quota { burst: 1, per: Duration::from_secs(10) };
-    match timeout(DEADLINE, app.engine.limits.take("health-check", quota)).await {
-        Ok(Ok(_)) => Some(started.elapsed()),
+    match timeout(DEADLINE, app.engine.check()).await {
+        Ok(Ok(info)) => Some((started.elapsed(), info)),
         Ok(Err(error)) => {
             tracing::warn!(%error, "the engine is unhealthy");
             None
         }
-        Err(_) => None,
+        Err(_) => {
+            tracing::warn!("the engine did not answer the health check in time");
+            None
+        }
     }
 }
 

@@ -25,7 +25,4 @@ pub enum EngineError {
         /// Which one, and why.
         why: String,
     },
-    /// The settings ask for an engine that this build does not have.
-    #[error("REDIS_URL is set but this build has no Redis engine yet")]
-    NoRedis,
 }

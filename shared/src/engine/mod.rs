@@ -45,11 +45,11 @@ pub use limits::{Decision, Limits, Quota};
 pub use mailbox::{AckEntry, Appended, Mailbox, MailboxEntry};
 pub use members::{MemberCache, Membership};
 pub use presence::{Incarnation, Presence, Renewal};
-pub use redis::{EngineHealth, LinkHealth};
+pub use redis::{EngineHealth, LinkHealth, ServerInfo};
 pub use sessions::{CachedSession, SessionCache};
 pub use stats::{NodeStats, Report};
 
-use crate::{clock::Clock, secret::Secret};
+use crate::{clock::Clock, config::RedisConfig};
 
 /// The live side of the platform. A cheap clone: every clone is the same engine.
 #[derive(Clone, Debug)]
@@ -88,17 +88,30 @@ impl Engine {
         }
     }
 
-    /// An engine in Redis as far as it is built: broker, presence and bell; the rest is memory.
-    #[cfg(feature = "testkit")]
-    pub fn redis_so_far(config: &crate::config::RedisConfig, clock: Clock) -> Result<Self, EngineError> {
-        let link = redis::Link::new(config, clock.clone())?;
+    /// An engine in Redis, shared by all processes with these settings. Begins to connect in the background and heals
+    /// by itself; fails only for settings that can never work.
+    pub fn redis(config: &RedisConfig, clock: Clock) -> Result<Self, EngineError> {
+        let link = redis::Link::new(config, clock)?;
         let broker = broker::RedisBroker::new(link.clone());
         Ok(Self {
-            presence: Presence::Redis(presence::RedisPresence::new(link)),
+            presence: Presence::Redis(presence::RedisPresence::new(link.clone())),
+            mailbox: Mailbox::Redis(mailbox::RedisMailbox::new(link.clone())),
+            sessions: SessionCache::Redis(sessions::RedisSessions::new(link.clone(), broker.clone())),
+            members: MemberCache::Redis(members::RedisMembers::new(link.clone(), broker.clone())),
+            limits: Limits::Redis(limits::RedisLimits::new(link.clone())),
+            stats: NodeStats::Redis(stats::RedisStats::new(link)),
             bell: broker.bell(),
             broker: Broker::Redis(broker),
-            ..Self::memory(clock)
         })
+    }
+
+    /// Asks the engine whether it works, and in Redis what the server says about itself. Nothing answers in its place
+    /// here, unlike with [`Limits`].
+    pub async fn check(&self) -> Result<Option<ServerInfo>, EngineError> {
+        match &self.broker {
+            Broker::Memory(_) => Ok(None),
+            Broker::Redis(broker) => broker.info().await.map(Some),
+        }
     }
 
     /// How the connections to Redis are: for commands, for subscriptions. `None` for a memory engine.
@@ -110,23 +123,10 @@ impl Engine {
     }
 
     /// The engine the settings ask for: Redis when there is a URL, memory when there is none.
-    pub fn connect(redis_url: Option<&Secret>, clock: Clock) -> Result<Self, EngineError> {
-        match redis_url {
-            Some(_) => Err(EngineError::NoRedis),
+    pub fn connect(config: &RedisConfig, clock: Clock) -> Result<Self, EngineError> {
+        match config.url {
+            Some(_) => Self::redis(config, clock),
             None => Ok(Self::memory(clock)),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_redis_url_is_refused_with_a_clear_word_until_there_is_a_redis_engine() {
-        let url = Secret::new("redis://somewhere");
-        let error = Engine::connect(Some(&url), Clock::System).unwrap_err();
-        assert_eq!(error.to_string(), "REDIS_URL is set but this build has no Redis engine yet");
-        assert!(Engine::connect(None, Clock::System).is_ok());
     }
 }

@@ -42,6 +42,8 @@ impl Ops {
         let acked = self.engine().mailbox.cursor(user, device).await.ok().flatten();
         let state = async |c: &mut _| Ok((inbox::bounds(c, user).await?, devices::get(c, user, device).await?));
         let (bounds, known) = self.store().read("inbox.start", state).await?;
+        // The next one who comes back up to date is answered without the store.
+        let _ = self.engine().mailbox.open(user, bounds.head).await;
         let start = start(pos, acked.or(known.acked).or(known.acked_by_any), bounds);
         if known.registration_is_due(self.clock().now()) {
             let register = async |tx: &mut _| devices::register(tx, user, device, start.pos).await;

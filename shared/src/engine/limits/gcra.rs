@@ -2,34 +2,59 @@
 //!
 //! The number is the *theoretical arrival time*: when the bucket would be full again. Taking one moves it by the time
 //! one costs; a take that would move it further than the whole burst ahead of now is refused. Whole microseconds, no
-//! floating point, no state but the number: the Redis script will be these same lines.
+//! floating point, no state but the number. `scripts/limit_take.lua` are the same lines.
 
 use super::{Decision, Quota};
 use std::time::Duration;
+
+/// The longest time a quota may be about, 71 years: with it every number here stays exact in Lua too.
+const LONGEST: i64 = 1 << 51;
+
+/// A quota in whole microseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rate {
+    /// What one costs. Rounded up, so that the long run never allows more than the quota.
+    pub(super) cost: i64,
+    /// How many fit.
+    pub(super) burst: i64,
+}
+
+impl Rate {
+    pub(super) fn of(quota: Quota) -> Self {
+        let burst = i64::from(quota.burst);
+        let per = i64::try_from(quota.per.as_micros()).unwrap_or(LONGEST).min(LONGEST);
+        let cost = (per / burst.max(1) + i64::from(per % burst.max(1) != 0)).max(1);
+        Self { cost, burst }
+    }
+
+    fn whole(self) -> i64 {
+        self.cost * self.burst
+    }
+
+    /// The answer when `missing` is in what time the bucket will be full.
+    pub(super) fn decision(self, allowed: bool, missing: Duration) -> Decision {
+        let missing = i64::try_from(missing.as_micros()).unwrap_or(self.whole()).min(self.whole());
+        let retry_after = if self.burst == 0 { self.cost } else { (missing + self.cost - self.whole()).max(0) };
+        Decision {
+            allowed,
+            remaining: u32::try_from((self.whole() - missing) / self.cost).unwrap_or(u32::MAX),
+            retry_after: micros(retry_after),
+            reset_after: micros(missing),
+        }
+    }
+}
 
 /// Takes one at `now` from a bucket that will be full at `full_at` (both in microseconds; a new bucket is full, so any
 /// time in the past). Returns the answer and when the bucket will be full from now on.
 ///
 /// A clock that stepped back is harmless: no bucket is ever further from full than empty.
 pub(super) fn take(full_at: i64, now: i64, quota: Quota) -> (Decision, i64) {
-    let burst = i64::from(quota.burst);
-    let per = i64::try_from(quota.per.as_micros()).unwrap_or(i64::MAX / 4).min(i64::MAX / 4);
-    // Rounded up, so that the long run never allows more than the quota.
-    let cost = (per / burst.max(1) + i64::from(per % burst.max(1) != 0)).max(1);
-    let whole = cost.saturating_mul(burst);
-    let full_at = full_at.clamp(now, now.saturating_add(whole));
-    let after = full_at.saturating_add(cost);
-    let allowed = after - now <= whole;
+    let rate = Rate::of(quota);
+    let full_at = full_at.clamp(now, now.saturating_add(rate.whole()));
+    let after = full_at.saturating_add(rate.cost);
+    let allowed = after - now <= rate.whole();
     let full_at = if allowed { after } else { full_at };
-    let missing = full_at - now;
-    let retry_after = if burst == 0 { cost } else { (missing + cost - whole).max(0) };
-    let decision = Decision {
-        allowed,
-        remaining: u32::try_from((whole - missing) / cost).unwrap_or(u32::MAX),
-        retry_after: micros(retry_after),
-        reset_after: micros(missing),
-    };
-    (decision, full_at)
+    (rate.decision(allowed, micros(full_at - now)), full_at)
 }
 
 fn micros(micros: i64) -> Duration {

@@ -7,14 +7,17 @@
 //! * A key nobody used for `per` is forgotten. A memory engine keeps at most [`KEYS`]; beyond, the buckets that are
 //!   nearest to full are forgotten first, so that a flood of new keys costs its neighbours least.
 //! * A clock that steps back costs a key at most one burst.
+//! * An engine that is away refuses nobody and frees nobody: each process then counts by itself, from full buckets.
 
 mod gcra;
 mod memory;
+mod redis;
 
 use super::EngineError;
 use std::time::Duration;
 
 pub use memory::MemoryLimits;
+pub use redis::RedisLimits;
 
 /// Buckets a memory engine keeps, some 80 bytes each.
 pub const KEYS: usize = 262_144;
@@ -46,6 +49,8 @@ pub struct Decision {
 pub enum Limits {
     /// Inside one process.
     Memory(MemoryLimits),
+    /// Among all processes on one Redis.
+    Redis(RedisLimits),
 }
 
 impl Limits {
@@ -53,6 +58,7 @@ impl Limits {
     pub async fn take(&self, key: &str, quota: Quota) -> Result<Decision, EngineError> {
         match self {
             Self::Memory(limits) => Ok(limits.take(key, quota)),
+            Self::Redis(limits) => Ok(limits.take(key, quota).await),
         }
     }
 }

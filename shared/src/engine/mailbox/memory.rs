@@ -72,6 +72,14 @@ impl MemoryMailbox {
         Appended::UpTo(head)
     }
 
+    pub(super) fn open(&self, user: UserId, head: u64) {
+        let mut boxes = lock(&self.0.boxes);
+        if !boxes.by_user.contains_key(&user) {
+            boxes.touched(user, head);
+            boxes.settle(user);
+        }
+    }
+
     pub(super) fn forget(&self, user: UserId) {
         lock(&self.0.boxes).remove(user);
     }

@@ -9,21 +9,26 @@
 //!   mailbox accepts any number and starts there. What is accepted is delivered, in the same atomic step, to the nodes
 //!   subscribed to [`super::Topic::Inbox`] as [`super::Delivery::Inbox`]. A mailbox that vanished may be filled from an
 //!   earlier position again: a node may meet positions it has seen, and skips them.
+//! * [`Mailbox::open`] makes a missing mailbox an empty one that stands where the store does, so that readers who are
+//!   up to date need not ask the store; one that is there stays as it is.
 //! * [`Mailbox::read`] answers only if it knows everything after `after`; otherwise (missing, does not reach back so
 //!   far, or the reader is ahead of it) `None`: ask the store.
 //! * A device's cursor is the highest position it acked; it only grows. Acks collect here and are taken out in batches,
 //!   longest waiting first, by whoever flushes them to the store; losing some only redelivers the same positions. At
 //!   most [`CURSORS`] wait; when nobody flushes them, the oldest are dropped first.
-//! * Bounded as a whole too ([`TOTAL_BYTES`]): the mailboxes touched longest ago vanish first.
+//! * Bounded as a whole too: the mailboxes touched longest ago vanish first, in memory when all of them pass
+//!   [`TOTAL_BYTES`], in Redis when they are idle for an hour or `maxmemory` says so.
 
 mod cursors;
 mod memory;
+mod redis;
 
 use super::EngineError;
 use crate::id::UserId;
 use bytes::Bytes;
 
 pub use memory::MemoryMailbox;
+pub use redis::RedisMailbox;
 
 /// Entries one user's hot copy holds.
 pub const WINDOW_ENTRIES: usize = 64;
@@ -32,7 +37,7 @@ pub const WINDOW_BYTES: usize = 64 * 1024;
 /// Bytes all hot copies of a memory engine hold together.
 pub const TOTAL_BYTES: usize = 64 * 1024 * 1024;
 
-/// Cursors that wait for the store in a memory engine: a second's worth of acks, many times over.
+/// Cursors that wait for the store: a second's worth of acks, many times over.
 pub const CURSORS: usize = 100_000;
 
 /// One entry.
@@ -72,6 +77,8 @@ pub struct AckEntry {
 pub enum Mailbox {
     /// Inside one process.
     Memory(MemoryMailbox),
+    /// Among all processes on one Redis.
+    Redis(RedisMailbox),
 }
 
 impl Mailbox {
@@ -79,7 +86,17 @@ impl Mailbox {
     pub async fn append(&self, user: UserId, entries: &[MailboxEntry]) -> Result<Appended, EngineError> {
         match self {
             Self::Memory(mailbox) => Ok(mailbox.append(user, entries)),
+            Self::Redis(mailbox) => mailbox.append(user, entries).await,
         }
+    }
+
+    /// Lets a missing mailbox begin after `head`, the newest position in the store.
+    pub async fn open(&self, user: UserId, head: u64) -> Result<(), EngineError> {
+        match self {
+            Self::Memory(mailbox) => mailbox.open(user, head),
+            Self::Redis(mailbox) => return mailbox.open(user, head).await,
+        }
+        Ok(())
     }
 
     /// Makes a mailbox absent, so that it can begin anew: when the entries after its head are no longer kept anywhere,
@@ -90,6 +107,7 @@ impl Mailbox {
                 mailbox.forget(user);
                 Ok(())
             }
+            Self::Redis(mailbox) => mailbox.forget(user).await,
         }
     }
 
@@ -98,6 +116,7 @@ impl Mailbox {
     pub async fn read(&self, user: UserId, after: u64, limit: usize) -> Result<Option<Vec<MailboxEntry>>, EngineError> {
         match self {
             Self::Memory(mailbox) => Ok(mailbox.read(user, after, limit)),
+            Self::Redis(mailbox) => mailbox.read(user, after, limit).await,
         }
     }
 
@@ -105,6 +124,7 @@ impl Mailbox {
     pub async fn head(&self, user: UserId) -> Result<Option<u64>, EngineError> {
         match self {
             Self::Memory(mailbox) => Ok(mailbox.head(user)),
+            Self::Redis(mailbox) => mailbox.head(user).await,
         }
     }
 
@@ -112,6 +132,7 @@ impl Mailbox {
     pub async fn ack(&self, user: UserId, device: &str, seq: u64) -> Result<(), EngineError> {
         match self {
             Self::Memory(mailbox) => mailbox.ack(user, device, seq),
+            Self::Redis(mailbox) => return mailbox.ack(user, device, seq).await,
         }
         Ok(())
     }
@@ -120,6 +141,7 @@ impl Mailbox {
     pub async fn cursor(&self, user: UserId, device: &str) -> Result<Option<u64>, EngineError> {
         match self {
             Self::Memory(mailbox) => Ok(mailbox.cursor(user, device)),
+            Self::Redis(mailbox) => mailbox.cursor(user, device).await,
         }
     }
 
@@ -128,6 +150,7 @@ impl Mailbox {
     pub async fn unflushed(&self, max: usize) -> Result<Vec<AckEntry>, EngineError> {
         match self {
             Self::Memory(mailbox) => Ok(mailbox.unflushed(max)),
+            Self::Redis(mailbox) => mailbox.unflushed(max).await,
         }
     }
 
@@ -135,6 +158,7 @@ impl Mailbox {
     pub async fn flushed(&self, acks: &[AckEntry]) -> Result<(), EngineError> {
         match self {
             Self::Memory(mailbox) => mailbox.flushed(acks),
+            Self::Redis(mailbox) => return mailbox.flushed(acks).await,
         }
         Ok(())
     }

@@ -6,12 +6,14 @@
 //! tells every node ([`super::Control::MembershipRevoked`]); `grant` is for the one who just changed the rows.
 
 mod memory;
+mod redis;
 
 use super::EngineError;
 use crate::{id::UserId, protocol::RoomName};
 use std::time::Duration;
 
 pub use memory::MemoryMembers;
+pub use redis::RedisMembers;
 
 /// How long an answer is believed.
 pub const TTL: Duration = Duration::from_mins(10);
@@ -32,6 +34,8 @@ pub enum Membership {
 pub enum MemberCache {
     /// Inside one process.
     Memory(MemoryMembers),
+    /// Among all processes on one Redis.
+    Redis(RedisMembers),
 }
 
 impl MemberCache {
@@ -39,6 +43,7 @@ impl MemberCache {
     pub async fn get(&self, room: &RoomName, user: UserId) -> Result<Membership, EngineError> {
         match self {
             Self::Memory(members) => Ok(members.get(room, user)),
+            Self::Redis(members) => members.get(room, user).await,
         }
     }
 
@@ -46,6 +51,7 @@ impl MemberCache {
     pub async fn fill(&self, room: &RoomName, user: UserId, allowed: bool) -> Result<(), EngineError> {
         match self {
             Self::Memory(members) => members.fill(room, user, allowed),
+            Self::Redis(members) => return members.fill(room, user, allowed).await,
         }
         Ok(())
     }
@@ -54,6 +60,7 @@ impl MemberCache {
     pub async fn grant(&self, room: &RoomName, user: UserId) -> Result<(), EngineError> {
         match self {
             Self::Memory(members) => members.grant(room, user),
+            Self::Redis(members) => return members.grant(room, user).await,
         }
         Ok(())
     }
@@ -62,6 +69,7 @@ impl MemberCache {
     pub async fn revoke(&self, room: &RoomName, user: UserId) -> Result<(), EngineError> {
         match self {
             Self::Memory(members) => members.revoke(room, user),
+            Self::Redis(members) => return members.revoke(room, user).await,
         }
         Ok(())
     }

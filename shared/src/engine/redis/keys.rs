@@ -10,6 +10,15 @@
 //! | `{pN}room:<room>` | hash | 15 min after the last use | a room's epoch, top, last use, server, size of its log |
 //! | `{pN}log:<room>` | stream | 12 min after the last event | its last 500 events; ids are `<seq>-<ms>` |
 //! | `{pN}ids:<room>`, `{pN}ids0:<room>` | hash | 20 min | ids of events, with time and position; a newer and an older half |
+//! | `{pN}box:<user>` | hash | 25 h after the last use | where a user's mailbox stands |
+//! | `{pN}frames:<user>` | list | an hour after the last use | its last 64 entries |
+//! | `{acks}seqs`, `{acks}line` | hash, sorted set | a day after the last ack | cursors on their way to the store |
+//! | `{sN}token:<hash>` | string | an hour | a session, or the tombstone of one |
+//! | `{sN}ticket:<hash>` | string | 30 s | a ticket |
+//! | `{sN}ended:<session>` | string | a minute | in every partition of sessions: this one was revoked |
+//! | `{pN}member:<room>:<user>` | string | 10 min | whether a user may enter a room |
+//! | `{pN}limit:<key>` | string | a minute longer than it takes to fill | a rate limit's bucket |
+//! | `{stats}times`, `{stats}reports` | sorted set, hash | a minute | what nodes say about themselves |
 //! | `{presence}…` | see `scripts/roster.lua` | until swept; an offline user's `user:<user>` a day | who is present |
 //!
 //! | channel | carries |
@@ -21,15 +30,26 @@
 //! | `{bell}ch` | inbox rows were committed |
 //! | `{pN}canary:<process>` | a process's proof that it still hears |
 //!
-//! "Lives" is what Redis is told; nothing lives for ever. What a contract promises is decided by the scripts, which look
+//! "Lives" is about what Redis is told, give or take a minute; nothing lives for ever. What a contract promises is decided by the scripts, which look
 //! at the time themselves: a key may outlive its meaning, never the reverse.
 
-use crate::{engine::Topic, id::UserId, protocol::RoomName};
-use std::{fmt::Display, sync::Arc};
+use crate::{
+    engine::Topic,
+    id::{SessionId, UserId},
+    protocol::RoomName,
+    secret::TokenHash,
+};
+use std::{
+    fmt::{Display, Write as _},
+    sync::Arc,
+};
 use uuid::Uuid;
 
 /// Into how many hash tags topics are spread. Part of the data's layout: never changed while processes run.
 pub(in crate::engine) const PARTITIONS: u16 = 64;
+
+/// Into how many hash tags sessions are spread. Few, because a revocation leaves its mark in each of them.
+pub(in crate::engine) const SESSION_PARTITIONS: u8 = 16;
 
 /// Names keys. A cheap clone.
 #[derive(Clone, Debug)]
@@ -77,6 +97,51 @@ impl Keys {
         self.tagged(&format!("p{partition}"), &format!("canary:{process}"))
     }
 
+    /// The keys of a user's mailbox, in the order its scripts take them.
+    pub(in crate::engine) fn mailbox(&self, user: UserId) -> Vec<String> {
+        vec![self.user("box", user), self.user("frames", user)]
+    }
+
+    /// The keys of all cursors, in the order their scripts take them.
+    pub(in crate::engine) fn cursors(&self) -> Vec<String> {
+        vec![self.tagged("acks", "seqs"), self.tagged("acks", "line")]
+    }
+
+    /// A session by its token.
+    pub(in crate::engine) fn token(&self, token: &TokenHash) -> String {
+        self.tagged(&session_tag(session_partition(token)), &format!("token:{}", hex(token)))
+    }
+
+    /// A ticket.
+    pub(in crate::engine) fn ticket(&self, ticket: &TokenHash) -> String {
+        self.tagged(&session_tag(session_partition(ticket)), &format!("ticket:{}", hex(ticket)))
+    }
+
+    /// What the marks of ended sessions begin with, beside the session of a token.
+    pub(in crate::engine) fn ended_base(&self, token: &TokenHash) -> String {
+        self.tagged(&session_tag(session_partition(token)), "ended:")
+    }
+
+    /// The mark of an ended session in one partition.
+    pub(in crate::engine) fn ended(&self, partition: u8, session: SessionId) -> String {
+        self.tagged(&session_tag(partition), &format!("ended:{session}"))
+    }
+
+    /// Whether a user may enter a room.
+    pub(in crate::engine) fn member(&self, room: &RoomName, user: UserId) -> String {
+        self.in_partition(room.as_str(), "member", format_args!("{room}:{user}"))
+    }
+
+    /// The bucket of a rate limit.
+    pub(in crate::engine) fn limit(&self, key: &str) -> String {
+        self.in_partition(key, "limit", key)
+    }
+
+    /// The keys of the nodes' reports, in the order their scripts take them.
+    pub(in crate::engine) fn stats(&self) -> Vec<String> {
+        vec![self.tagged("stats", "times"), self.tagged("stats", "reports")]
+    }
+
     /// A name in the partition that `topic` belongs to.
     fn in_partition(&self, topic: &str, kind: &str, rest: impl Display) -> String {
         format!("{}:{{p{}}}{kind}:{rest}", self.prefix, partition(topic))
@@ -86,6 +151,22 @@ impl Keys {
     pub(in crate::engine) fn tagged(&self, tag: &str, rest: &str) -> String {
         format!("{}:{{{tag}}}{rest}", self.prefix)
     }
+}
+
+/// The partition of a session's or ticket's entry: hashes are spread evenly as they are.
+pub(in crate::engine) fn session_partition(token: &TokenHash) -> u8 {
+    token.as_bytes()[0] % SESSION_PARTITIONS
+}
+
+fn session_tag(partition: u8) -> String {
+    format!("s{partition}")
+}
+
+fn hex(hash: &TokenHash) -> String {
+    hash.as_bytes().iter().fold(String::with_capacity(64), |mut hex, byte| {
+        write!(hex, "{byte:02x}").expect("writing to a string");
+        hex
+    })
 }
 
 /// The same in every process and version: the hash that Redis Cluster itself uses.
@@ -106,7 +187,12 @@ mod tests {
             let channel = slot(&keys.channel(&Topic::Room(room.clone())));
             assert!(keys.room(&room).iter().all(|key| slot(key) == channel));
             assert_eq!(slot(&keys.user("box", user)), slot(&keys.channel(&Topic::Inbox(user))));
+            assert!(keys.mailbox(user).iter().all(|key| slot(key) == slot(&keys.channel(&Topic::Inbox(user)))));
             assert_eq!(slot(&keys.tagged("presence", "x")), slot(&keys.channel(&Topic::Presence(user))));
+            let (token, session) = (TokenHash::of(&n.to_string()), SessionId::new());
+            let mark = keys.ended(session_partition(&token), session);
+            assert_eq!(mark, format!("{}{session}", keys.ended_base(&token)));
+            assert!([keys.token(&token), keys.ticket(&token)].iter().all(|key| slot(key) == slot(&mark)));
         }
     }
 

@@ -4,7 +4,7 @@
 //! without Redis does not wait for it a second time. Calls made before the first attempt to connect is over wait for it.
 
 use super::{
-    Keys, Reply, Script,
+    Keys, Reply, Script, ServerInfo,
     address::Address,
     life::{Life, Task},
     lives::{LinkHealth, Lives, Pauses},
@@ -16,8 +16,8 @@ use crate::{
 };
 use fred::{
     error::{Error, ErrorKind},
-    interfaces::{LuaInterface, PubsubInterface},
-    types::Value,
+    interfaces::{ClientLike, LuaInterface, PubsubInterface},
+    types::{ClusterHash, CustomCommand, Value},
 };
 use std::{
     ops::Deref,
@@ -159,6 +159,17 @@ impl Route {
         keys: Vec<String>,
         args: Vec<Value>,
     ) -> Result<Reply, EngineError> {
+        // Boxed: what fred needs to wait for an answer is kilobytes, and would be part of every caller's own future.
+        Box::pin(self.run_script(what, script, keys, args)).await
+    }
+
+    async fn run_script(
+        &self,
+        what: &'static str,
+        script: &Script,
+        keys: Vec<String>,
+        args: Vec<Value>,
+    ) -> Result<Reply, EngineError> {
         let current = self.current(what).await?;
         let client = &current.life.client;
         let call = async {
@@ -188,6 +199,20 @@ impl Route {
             current.life.answer(client.publish::<Value, _, _>(channel, message)).await
         };
         outcome.map(drop).map_err(|problem| current.judge(what, &problem))
+    }
+
+    /// What a server says about itself; on a Cluster, any of them.
+    pub(in crate::engine) async fn info(&self) -> Result<ServerInfo, EngineError> {
+        const WHAT: &str = "ask Redis how it is";
+        let current = self.current(WHAT).await?;
+        let client = &current.life.client;
+        let list = CustomCommand::new_static("CLIENT", ClusterHash::Random, false);
+        let ask = async {
+            let info: String = client.info(None).await?;
+            let subscribers: String = client.custom(list, vec!["LIST", "TYPE", "PUBSUB"]).await?;
+            Ok(ServerInfo::read(&info, &subscribers))
+        };
+        Box::pin(current.life.answer(ask)).await.map_err(|problem| current.judge(WHAT, &problem))
     }
 
     async fn current(&self, what: &'static str) -> Result<Arc<Current>, EngineError> {

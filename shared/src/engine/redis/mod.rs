@@ -18,7 +18,9 @@
 //! passed in instead; see [`Link::now`].
 
 mod address;
+mod cache;
 mod health;
+mod info;
 mod keys;
 mod life;
 mod link;
@@ -26,8 +28,10 @@ mod lives;
 mod reply;
 mod script;
 
+pub(in crate::engine) use cache::{CACHE_FORGET, CACHE_GET, CACHE_PUT, millis};
 pub use health::EngineHealth;
-pub(in crate::engine) use keys::{Keys, PARTITIONS, partition};
+pub use info::ServerInfo;
+pub(in crate::engine) use keys::{Keys, PARTITIONS, SESSION_PARTITIONS, partition, session_partition};
 pub(in crate::engine) use life::{Life, Task};
 pub(in crate::engine) use link::{Link, Route};
 pub use lives::LinkHealth;

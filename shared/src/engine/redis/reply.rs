@@ -55,6 +55,11 @@ impl Reply {
         text.and_then(|text| text.parse().ok()).ok_or_else(|| self.unexpected(Some(&Value::Bytes(bytes.clone()))))
     }
 
+    /// The same; `None` for nil.
+    pub(in crate::engine) fn parsed_or_nil<T: std::str::FromStr>(&mut self) -> Result<Option<T>, EngineError> {
+        if matches!(self.rest.last(), Some(Value::Null)) { Ok(None) } else { self.parsed().map(Some) }
+    }
+
     /// The next value as a number that is not negative.
     pub(in crate::engine) fn number(&mut self) -> Result<u64, EngineError> {
         match self.rest.pop() {
@@ -81,6 +86,7 @@ mod tests {
         assert_eq!(reply.number().unwrap(), 3);
         assert_eq!(reply.bytes().unwrap(), "k3");
         assert_eq!(reply.bytes_or_nil().unwrap(), None);
+        assert_eq!(Reply::new("test", Value::Null).parsed_or_nil::<u64>().unwrap(), None);
         assert_eq!(reply.parsed::<u64>().unwrap(), 7);
         assert!(reply.number().is_err() && reply.is_empty() && reply.bytes().is_err());
         assert!(Reply::new("test", Value::Integer(-1)).number().is_err());

@@ -1,6 +1,6 @@
 //! The session cache of one process.
 
-use super::{CachedSession, TICKET_TTL, TTL};
+use super::{CachedSession, MARK_TTL, TICKET_TTL, TTL};
 use crate::{
     clock::Clock,
     engine::{Control, broker::MemoryBroker, ttl::TtlMap},
@@ -41,8 +41,7 @@ impl MemorySessions {
             broker,
             sessions: TtlMap::new(clock.clone(), TTL, SESSIONS),
             tickets: TtlMap::new(clock.clone(), TICKET_TTL, TICKETS),
-            // Twice a ticket's life: a request that was under way when its session ended may still issue one.
-            revoked: TtlMap::new(clock.clone(), 2 * TICKET_TTL, TICKETS),
+            revoked: TtlMap::new(clock.clone(), MARK_TTL, TICKETS),
         }))
     }
 

@@ -10,17 +10,22 @@
 //! * Bounded: when a memory engine holds 100 000 sessions, the one written longest ago is forgotten, and the store asked.
 
 mod memory;
+mod redis;
 
 use super::EngineError;
 use crate::{id::SessionId, model::Identity, secret::TokenHash};
 use std::time::Duration;
 
 pub use memory::MemorySessions;
+pub use redis::RedisSessions;
 
 /// How long a cached session or a tombstone lives.
 pub const TTL: Duration = Duration::from_hours(1);
 /// How long a ticket lives.
 pub const TICKET_TTL: Duration = Duration::from_secs(30);
+/// How long it is remembered that a session was revoked: twice a ticket's life, because a request that was under way
+/// then may still issue one.
+pub const MARK_TTL: Duration = Duration::from_mins(1);
 
 /// What the cache knows about a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +43,8 @@ pub enum CachedSession {
 pub enum SessionCache {
     /// Inside one process.
     Memory(MemorySessions),
+    /// Among all processes on one Redis.
+    Redis(RedisSessions),
 }
 
 impl SessionCache {
@@ -45,6 +52,7 @@ impl SessionCache {
     pub async fn get(&self, token: &TokenHash) -> Result<CachedSession, EngineError> {
         match self {
             Self::Memory(sessions) => Ok(sessions.get(token)),
+            Self::Redis(sessions) => sessions.get(token).await,
         }
     }
 
@@ -52,6 +60,7 @@ impl SessionCache {
     pub async fn fill(&self, token: &TokenHash, identity: &Identity) -> Result<(), EngineError> {
         match self {
             Self::Memory(sessions) => sessions.fill(token, identity),
+            Self::Redis(sessions) => return sessions.fill(token, identity).await,
         }
         Ok(())
     }
@@ -60,6 +69,7 @@ impl SessionCache {
     pub async fn put(&self, token: &TokenHash, identity: &Identity) -> Result<(), EngineError> {
         match self {
             Self::Memory(sessions) => sessions.put(token, identity),
+            Self::Redis(sessions) => return sessions.put(token, identity).await,
         }
         Ok(())
     }
@@ -69,6 +79,7 @@ impl SessionCache {
     pub async fn forget(&self, token: &TokenHash) -> Result<(), EngineError> {
         match self {
             Self::Memory(sessions) => sessions.forget(token),
+            Self::Redis(sessions) => return sessions.forget(token).await,
         }
         Ok(())
     }
@@ -77,6 +88,7 @@ impl SessionCache {
     pub async fn revoke(&self, session: SessionId, tokens: &[TokenHash]) -> Result<(), EngineError> {
         match self {
             Self::Memory(sessions) => sessions.revoke(session, tokens),
+            Self::Redis(sessions) => return sessions.revoke(session, tokens).await,
         }
         Ok(())
     }
@@ -86,6 +98,7 @@ impl SessionCache {
     pub async fn is_revoked(&self, session: SessionId) -> Result<bool, EngineError> {
         match self {
             Self::Memory(sessions) => Ok(sessions.is_revoked(session)),
+            Self::Redis(sessions) => sessions.is_revoked(session).await,
         }
     }
 
@@ -93,6 +106,7 @@ impl SessionCache {
     pub async fn issue_ticket(&self, ticket: &TokenHash, identity: &Identity) -> Result<(), EngineError> {
         match self {
             Self::Memory(sessions) => sessions.issue_ticket(ticket, identity),
+            Self::Redis(sessions) => return sessions.issue_ticket(ticket, identity).await,
         }
         Ok(())
     }
@@ -101,6 +115,7 @@ impl SessionCache {
     pub async fn redeem_ticket(&self, ticket: &TokenHash) -> Result<Option<Identity>, EngineError> {
         match self {
             Self::Memory(sessions) => Ok(sessions.redeem_ticket(ticket)),
+            Self::Redis(sessions) => sessions.redeem_ticket(ticket).await,
         }
     }
 }

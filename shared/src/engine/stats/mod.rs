@@ -6,6 +6,7 @@
 //! the reader sees how old its last word is). At most [`NODES`] are kept; beyond, the oldest report goes.
 
 mod memory;
+mod redis;
 
 use super::EngineError;
 use crate::clock::Timestamp;
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use std::time::Duration;
 
 pub use memory::MemoryStats;
+pub use redis::RedisStats;
 
 /// How long a report is kept.
 pub const TTL: Duration = Duration::from_mins(1);
@@ -36,6 +38,8 @@ pub struct Report {
 pub enum NodeStats {
     /// Inside one process.
     Memory(MemoryStats),
+    /// Among all processes on one Redis.
+    Redis(RedisStats),
 }
 
 impl NodeStats {
@@ -43,6 +47,7 @@ impl NodeStats {
     pub async fn report(&self, node: &str, body: Bytes) -> Result<(), EngineError> {
         match self {
             Self::Memory(stats) => stats.report(node, body),
+            Self::Redis(stats) => return stats.report(node, body).await,
         }
         Ok(())
     }
@@ -51,6 +56,7 @@ impl NodeStats {
     pub async fn all(&self) -> Result<Vec<Report>, EngineError> {
         match self {
             Self::Memory(stats) => Ok(stats.all()),
+            Self::Redis(stats) => stats.all().await,
         }
     }
 }

@@ -24,7 +24,7 @@ const DEADLINE: Duration = Duration::from_mins(1);
 
 pub(crate) fn engine_at(url: String) -> Engine {
     let config = RedisConfig { url: Some(Secret::new(url)), ..RedisConfig::default() };
-    Engine::redis_so_far(&config, Clock::System).expect("the settings are right")
+    Engine::redis(&config, Clock::System).expect("the settings are right")
 }
 
 async fn server(options: &RedisOptions) -> Option<RedisServer> {
@@ -245,7 +245,7 @@ async fn a_node_that_came_back_takes_nobody_offline_for_a_while() {
     let clock = super::clock();
     let url = Some(Secret::new(server.url_through(proxy.addr())));
     let config = RedisConfig { url, ..RedisConfig::default() };
-    let engine = Engine::redis_so_far(&config, clock.clone()).unwrap();
+    let engine = Engine::redis(&config, clock.clone()).unwrap();
     let (cut_off, user) = (Incarnation { node: "gw".into(), id: Uuid::now_v7() }, UserId::new());
     when_it_works(|| engine.presence.join(&cut_off, user, 1, Status::Online)).await;
     until_up(&engine).await;
@@ -278,7 +278,7 @@ async fn encrypted_servers_with_users_work_like_others_and_a_stranger_is_not_tru
     let Some(server) = server(&options).await else { return };
     let ca_file = Some(server.certificates().expect("it has TLS").ca.clone());
     let config = RedisConfig { url: Some(Secret::new(server.url())), ca_file, ..RedisConfig::default() };
-    let (engine, room) = (Engine::redis_so_far(&config, Clock::System).unwrap(), some_room());
+    let (engine, room) = (Engine::redis(&config, Clock::System).unwrap(), some_room());
     let mut node = Node::on(&engine, &[Topic::Room(room.clone())]).await;
     publish(&engine, &room).await.unwrap();
     wait_for(&mut node, |delivery| event_seq(delivery) == Some(1)).await;
@@ -286,7 +286,7 @@ async fn encrypted_servers_with_users_work_like_others_and_a_stranger_is_not_tru
     let stranger = engine_at(server.url());
     assert!(publish(&stranger, &room).await.is_err(), "the system's certificates did not sign this one");
     let wrong = Some(Secret::new(server.url().replace("correct-horse", "hunter2")));
-    let intruder = Engine::redis_so_far(&RedisConfig { url: wrong, ..config }, Clock::System).unwrap();
+    let intruder = Engine::redis(&RedisConfig { url: wrong, ..config }, Clock::System).unwrap();
     assert!(publish(&intruder, &room).await.is_err());
     let problem = intruder.health().unwrap().commands.problem.expect("it is said");
     assert!(problem.contains("WRONGPASS") && !problem.contains("hunter2"), "{problem}");

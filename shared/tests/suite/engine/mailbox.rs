@@ -48,6 +48,20 @@ pub(crate) async fn a_missing_mailbox_starts_at_any_number(fixture: Fixture) {
     assert_eq!(read(engine, user, 40).await, Some(vec![41, 42]));
 }
 
+pub(crate) async fn a_missing_mailbox_opens_where_the_store_stands(fixture: Fixture) {
+    let (user, other, engine) = (UserId::new(), UserId::new(), &fixture.engine);
+    engine.mailbox.open(user, 7).await.unwrap();
+    assert_eq!(engine.mailbox.head(user).await.unwrap(), Some(7));
+    assert_eq!(read(engine, user, 7).await, Some(vec![]), "who is up to date is told so");
+    assert_eq!(read(engine, user, 6).await, None, "and nobody else");
+    assert_eq!(append(engine, user, 9..=9).await, Appended::Gap { head: 7 });
+    assert_eq!(append(engine, user, 8..=9).await, Appended::UpTo(9));
+    engine.mailbox.open(user, 20).await.unwrap();
+    assert_eq!(read(engine, user, 7).await, Some(vec![8, 9]), "one that is there stays as it is");
+    engine.mailbox.open(other, 0).await.unwrap();
+    assert_eq!(append(engine, other, 1..=1).await, Appended::UpTo(1));
+}
+
 pub(crate) async fn only_the_next_number_is_accepted(fixture: Fixture) {
     let (user, engine) = (UserId::new(), &fixture.engine);
     for seq in 1..=3 {

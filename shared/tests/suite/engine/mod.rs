@@ -12,6 +12,7 @@ mod broker;
 mod cluster;
 mod faults;
 mod history;
+mod in_redis;
 mod interleaving;
 mod limits;
 mod mailbox;
@@ -29,17 +30,21 @@ use shared::{
     engine::{Engine, presence::QUIET},
     protocol::RoomName,
     secret::Secret,
-    testkit::{RedisServer, redis as server},
+    testkit::{
+        RedisCluster, RedisServer,
+        redis::{Connection, Reply},
+    },
 };
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 use uuid::Uuid;
 
 /// An engine nobody else uses, and the hand on its clock.
 struct Fixture {
     engine: Engine,
     clock: Clock,
-    /// The engine's settings if it is in Redis.
+    /// The engine's settings if it is in Redis, and the servers that hold its keys.
     redis: Option<RedisConfig>,
+    servers: Vec<SocketAddr>,
 }
 
 /// 2026-11-22, so that versions look like those of real life.
@@ -51,18 +56,38 @@ impl Fixture {
     #[expect(clippy::unused_async, reason = "other backends start servers")]
     async fn memory() -> Option<Self> {
         let clock = clock();
-        Some(Self { engine: Engine::memory(clock.clone()), clock, redis: None })
+        Some(Self { engine: Engine::memory(clock.clone()), clock, redis: None, servers: Vec::new() })
     }
 
     /// On the server that all tests share, under a prefix of its own.
     async fn redis() -> Option<Self> {
-        let url = Some(Secret::new(RedisServer::shared().await?));
+        let url = RedisServer::shared().await?;
+        let server = url.trim_start_matches("redis://").parse().expect("an address");
+        Some(Self::at(url, vec![server]).await)
+    }
+
+    /// On the Cluster that all tests share, under a prefix of its own.
+    async fn redis_cluster() -> Option<Self> {
+        let cluster = RedisCluster::shared().await?;
+        Some(Self::at(cluster.url(), cluster.nodes().take(3).map(RedisServer::addr).collect()).await)
+    }
+
+    async fn at(url: String, servers: Vec<SocketAddr>) -> Self {
+        let url = Some(Secret::new(url));
         let prefix = format!("t{}", Uuid::now_v7().simple());
         let (config, clock) = (RedisConfig { url, prefix, ..RedisConfig::default() }, clock());
-        let engine = Engine::redis_so_far(&config, clock.clone()).expect("the settings are right");
+        let engine = Engine::redis(&config, clock.clone()).expect("the settings are right");
         until_up(&engine).await;
         clock.advance(QUIET);
-        Some(Self { engine, clock, redis: Some(config) })
+        Self { engine, clock, redis: Some(config), servers }
+    }
+
+    /// Another process of the same cluster; without one to share, the same engine.
+    async fn another_process(&self) -> Engine {
+        let Some(config) = &self.redis else { return self.engine.clone() };
+        let engine = Engine::redis(config, self.clock.clone()).expect("the settings are right");
+        until_up(&engine).await;
+        engine
     }
 
     /// Lets time pass for the engine.
@@ -73,15 +98,36 @@ impl Fixture {
 
     /// The engine loses everything it knew, as when Redis is flushed.
     async fn flush(&mut self) {
-        let Some(config) = &self.redis else {
+        if self.redis.is_none() {
             self.engine = Engine::memory(self.clock.clone());
-            return;
-        };
-        let address = config.url.as_ref().expect("it is in Redis").expose().trim_start_matches("redis://");
-        let mut connection = server::Connection::open(address.parse().expect("an address"), None).await.unwrap();
-        let flush = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('UNLINK', key) end";
-        let all = format!("{}:*", config.prefix);
-        assert_eq!(connection.call(&["EVAL", flush, "0", &all]).await.unwrap(), server::Reply::Nil);
+        }
+        for key in self.keys().await {
+            self.call_where(&key, &["UNLINK", &key]).await;
+        }
+    }
+
+    /// Every key of the engine in Redis, in no order.
+    async fn keys(&self) -> Vec<String> {
+        let Some(config) = &self.redis else { return Vec::new() };
+        let mut keys = Vec::new();
+        for server in &self.servers {
+            let mut connection = Connection::open(*server, None).await.unwrap();
+            let found = connection.call(&["KEYS", &format!("{}:*", config.prefix)]).await.unwrap();
+            keys.extend(found.list().iter().map(|key| key.text().to_owned()));
+        }
+        keys
+    }
+
+    /// Sends a command about a key to the server that holds it.
+    async fn call_where(&self, key: &str, command: &[&str]) -> Reply {
+        for server in &self.servers {
+            let mut connection = Connection::open(*server, None).await.unwrap();
+            match connection.call(command).await.unwrap() {
+                Reply::Error(error) if error.starts_with("MOVED") => {}
+                reply => return reply,
+            }
+        }
+        panic!("no server holds {key}")
     }
 
     /// A number of repetitions: all of them in memory, fewer where each is a round trip.
@@ -174,6 +220,7 @@ macro_rules! concern {
     ($fixture:expr; mailbox) => {
         tests! { $fixture; mailbox:
             a_missing_mailbox_starts_at_any_number
+            a_missing_mailbox_opens_where_the_store_stands
             only_the_next_number_is_accepted
             what_is_already_there_changes_and_delivers_nothing
             of_an_overlapping_batch_the_new_part_is_taken
@@ -185,7 +232,6 @@ macro_rules! concern {
             reading_is_paged
             the_window_is_bounded_in_entries
             the_window_is_bounded_in_bytes
-            mailboxes_touched_longest_ago_vanish_first
             a_vanished_mailbox_may_start_earlier_again
             a_mailbox_made_absent_begins_anew_and_keeps_its_cursors
             acks_only_grow
@@ -269,8 +315,17 @@ macro_rules! concern {
     ($fixture:expr; cluster) => {
         tests! { $fixture; cluster:
             nodes_that_share_an_engine_hear_each_other
-            two_engines_know_nothing_of_each_other
-            a_million_typing_signals_leave_nothing_behind
+            any_number_of_typing_signals_leaves_nothing_behind
+        }
+    };
+    ($fixture:expr; one_process) => {
+        mod one_process {
+            tests! { $fixture; mailbox:
+                mailboxes_touched_longest_ago_vanish_first
+            }
+            tests! { $fixture; cluster:
+                two_engines_know_nothing_of_each_other
+            }
         }
     };
 }
@@ -285,8 +340,11 @@ macro_rules! suite {
 }
 
 suite! { memory: crate::engine::Fixture::memory();
-    broker history interleaving mailbox sessions members presence limits stats bell cluster
+    broker history interleaving mailbox sessions members presence limits stats bell cluster one_process
 }
 suite! { redis: crate::engine::Fixture::redis();
-    broker history interleaving presence bell
+    broker history interleaving mailbox sessions members presence limits stats bell cluster
+}
+suite! { redis_cluster: crate::engine::Fixture::redis_cluster();
+    mailbox sessions members presence limits stats bell cluster
 }

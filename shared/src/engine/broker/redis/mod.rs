@@ -22,7 +22,7 @@ use crate::{
     engine::{
         Bell, EngineError,
         bell::Rings,
-        redis::{EngineHealth, Link, Lives, PARTITIONS, Route, Script},
+        redis::{EngineHealth, Link, Lives, PARTITIONS, Route, Script, ServerInfo},
     },
     id::UserId,
     protocol::{Epoch, Position, RoomName},
@@ -203,6 +203,10 @@ impl RedisBroker {
 
     pub(in crate::engine) async fn control(&self, control: &Control) -> Result<(), EngineError> {
         self.link.publish("tell every node", self.shared.control.clone(), wire::control(control)).await
+    }
+
+    pub(in crate::engine) async fn info(&self) -> Result<ServerInfo, EngineError> {
+        self.link.info().await
     }
 
     pub(in crate::engine) fn health(&self) -> EngineHealth {
