@@ -29,10 +29,20 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Round trips of pings on many sockets, at a fixed rate.
     Ping(PingArgs),
+    /// CPU of connecting and signing in, and of leaving.
+    Connect(ConnectArgs),
     /// Memory and CPU of idle connections.
     Idle(IdleArgs),
+    /// Memory while users come and go.
+    Churn(ChurnArgs),
+    /// Memory while users type.
+    Typing(TypingArgs),
     /// Deliveries to many sockets in one room, and what each costs the server.
     Fanout(FanoutArgs),
+    /// The fan-out with more and more subscribers: a delivery costs the same in any room.
+    Sweep(SweepArgs),
+    /// Latency of deliveries at a share of the rate at which the server is saturated.
+    Latency(LatencyArgs),
     /// The fan-out of a gateway beside the plain baseline server's, alternating in one run.
     CompareFanout(CompareArgs),
     /// Users who browse over REST and talk over WebSocket at the same time.
@@ -50,6 +60,13 @@ pub(crate) struct Aim {
     /// Session tokens, one a line, as `pitchey-api seed --users N --tokens FILE` writes them. Without: anonymous.
     #[arg(long, value_name = "FILE")]
     pub(crate) tokens: Option<PathBuf>,
+    /// Start this server (`target/release/pitchey-api`) with a folder, users and limits of its own, and end it with the
+    /// run; instead of --url, --tokens and --server-pid.
+    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["tokens", "server_pid", "baseline"])]
+    pub(crate) spawn: Option<PathBuf>,
+    /// A setting of that server, such as `WS_HEARTBEAT=5s`; may be repeated.
+    #[arg(long, value_name = "NAME=VALUE", requires = "spawn")]
+    pub(crate) set: Vec<String>,
     /// Process id of the server, to read its CPU and memory from /proc.
     #[arg(long, value_name = "PID")]
     pub(crate) server_pid: Option<u32>,
@@ -71,12 +88,63 @@ pub(crate) struct PingArgs {
     /// Sockets.
     #[arg(long, default_value_t = 200, value_parser = count(1, MOST_USERS))]
     pub(crate) users: usize,
-    /// Pings a second, over all sockets.
-    #[arg(long, default_value_t = 1_000.0, value_parser = rate)]
-    pub(crate) rate: f64,
+    /// Pings a second, over all sockets; without, every socket pings again as soon as it has its pong.
+    #[arg(long, value_parser = rate)]
+    pub(crate) rate: Option<f64>,
     /// How long to measure.
     #[arg(long, default_value = "10s", value_parser = duration)]
     pub(crate) duration: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConnectArgs {
+    #[command(flatten)]
+    pub(crate) aim: Aim,
+    /// Users who connect; --ramp says how many a second.
+    #[arg(long, default_value_t = 2_000, value_parser = count(1, MOST_USERS))]
+    pub(crate) users: usize,
+    /// How often: the first time their sessions are news to the server.
+    #[arg(long, default_value_t = 5, value_parser = count(2, 1_000))]
+    pub(crate) rounds: usize,
+    /// Silence after everybody has left, so that the server has forgotten them.
+    #[arg(long, default_value = "1s", value_parser = duration)]
+    pub(crate) settle: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChurnArgs {
+    #[command(flatten)]
+    pub(crate) aim: Aim,
+    /// Users who come and go, each on one socket at a time.
+    #[arg(long, default_value_t = 100, value_parser = count(1, MOST_USERS))]
+    pub(crate) users: usize,
+    /// Connections made and ended in all.
+    #[arg(long, default_value_t = 100_000, value_parser = whole(1, 1_000_000_000))]
+    pub(crate) cycles: u64,
+    /// Connections a second, over all users; without, as fast as they are let in.
+    #[arg(long, value_parser = rate)]
+    pub(crate) rate: Option<f64>,
+    /// MiB the server may grow from the second quarter of the run to the last.
+    #[arg(long, default_value_t = 2.0)]
+    pub(crate) most_growth: f64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TypingArgs {
+    #[command(flatten)]
+    pub(crate) aim: Aim,
+    /// Users who type, all in one room.
+    #[arg(long, default_value_t = 200, value_parser = count(1, MOST_USERS))]
+    pub(crate) users: usize,
+    /// Typing events in all.
+    #[arg(long, default_value_t = 1_000_000, value_parser = whole(1, 1_000_000_000))]
+    pub(crate) events: u64,
+    /// The room.
+    #[arg(long, default_value = "public:lobby")]
+    pub(crate) room: String,
+    /// MiB the server may grow from the second quarter of the run to the last.
+    #[arg(long, default_value_t = 2.0)]
+    pub(crate) most_growth: f64,
 }
 
 #[derive(Debug, Args)]
@@ -126,12 +194,47 @@ pub(crate) struct Traffic {
     pub(crate) room: String,
 }
 
+impl Traffic {
+    /// How long one run of it takes.
+    pub(crate) fn length(&self) -> Duration {
+        self.warmup + self.duration
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct FanoutArgs {
     #[command(flatten)]
     pub(crate) aim: Aim,
     #[command(flatten)]
     pub(crate) traffic: Traffic,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SweepArgs {
+    #[command(flatten)]
+    pub(crate) aim: Aim,
+    #[command(flatten)]
+    pub(crate) traffic: Traffic,
+    /// How many subscribers, one run each; instead of --subscribers.
+    #[arg(long, value_delimiter = ',', default_value = "100,1000,10000", value_parser = count(1, MOST_USERS))]
+    pub(crate) sizes: Vec<usize>,
+    /// Most the dearest of them may cost, as a multiple of the cheapest.
+    #[arg(long, default_value_t = 1.5)]
+    pub(crate) max_ratio: f64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LatencyArgs {
+    #[command(flatten)]
+    pub(crate) aim: Aim,
+    #[command(flatten)]
+    pub(crate) traffic: Traffic,
+    /// At which share of the saturated rate to measure.
+    #[arg(long, default_value_t = 0.5)]
+    pub(crate) share: f64,
+    /// Most the 99th percentile may be.
+    #[arg(long, default_value = "5ms", value_parser = duration)]
+    pub(crate) max_p99: Duration,
 }
 
 #[derive(Debug, Args)]
@@ -180,11 +283,17 @@ pub(crate) struct BaselineArgs {
 }
 
 /// Reads a whole number within bounds.
-fn count(least: u64, most: u64) -> impl Fn(&str) -> Result<usize, String> + Clone + Send + Sync + 'static {
-    move |text| match text.replace('_', "").parse::<u64>() {
-        Ok(number) if (least..=most).contains(&number) => usize::try_from(number).map_err(|error| error.to_string()),
+fn whole(least: u64, most: u64) -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync + 'static {
+    move |text| match text.replace('_', "").parse() {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
         _ => Err(format!("a whole number from {least} to {most} is wanted")),
     }
+}
+
+/// The same, to count things in memory.
+fn count(least: u64, most: u64) -> impl Fn(&str) -> Result<usize, String> + Clone + Send + Sync + 'static {
+    let whole = whole(least, most);
+    move |text| usize::try_from(whole(text)?).map_err(|error| error.to_string())
 }
 
 fn rate(text: &str) -> Result<f64, String> {

@@ -134,6 +134,11 @@ impl Socket {
         Ok(self.ws.send(Message::text(text)).await?)
     }
 
+    /// Puts one text frame behind those that wait; the next [`Socket::say`] sends them all.
+    pub(crate) async fn queue(&mut self, text: String) -> Result<(), ClientError> {
+        Ok(self.ws.feed(Message::text(text)).await?)
+    }
+
     /// The next text frame. Pings are answered on the way; a close is an error with its code. Cancel-safe.
     pub(crate) async fn hear(&mut self) -> Result<Utf8Bytes, ClientError> {
         loop {

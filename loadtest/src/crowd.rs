@@ -43,6 +43,8 @@ pub(crate) struct Member {
     pub(crate) socket: Socket,
     /// Who it is signed in as.
     pub(crate) user: Option<UserId>,
+    /// How long it took from the first SYN to the last answer.
+    pub(crate) took: Duration,
 }
 
 /// Who got in, and why others did not.
@@ -73,7 +75,8 @@ impl Crowd {
         opened
     }
 
-    async fn one(&self, index: usize, room: Option<&str>) -> Result<Member, ClientError> {
+    /// Opens member `index`.
+    pub(crate) async fn one(&self, index: usize, room: Option<&str>) -> Result<Member, ClientError> {
         let mut attempt = 0;
         loop {
             match self.attempt(index, room).await {
@@ -87,6 +90,7 @@ impl Crowd {
     }
 
     async fn attempt(&self, index: usize, room: Option<&str>) -> Result<Member, ClientError> {
+        let started = Instant::now();
         let mut socket = Socket::open(&self.target, self.sources.of(index), self.dialect).await?;
         let user = match self.token(index) {
             Some(token) => Some(socket.auth(token).await?),
@@ -95,7 +99,7 @@ impl Crowd {
         if let Some(room) = room {
             socket.join(room).await?;
         }
-        Ok(Member { index, socket, user })
+        Ok(Member { index, socket, user, took: started.elapsed() })
     }
 
     /// The token of member `index`.

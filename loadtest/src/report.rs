@@ -3,6 +3,7 @@
 //! A figure is in the report because it was measured in this run; what was not measured is left out.
 
 use crate::{
+    curve::{Curve, Point},
     histogram::{Latency, Summary},
     process::Usage,
 };
@@ -28,6 +29,9 @@ pub(crate) struct Report {
     /// Figures by name, in the order they were added; the unit is in the name.
     figures: Vec<Figure>,
     latencies: BTreeMap<String, Summary>,
+    /// The server's memory over the run, where that is what was asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    memory_curve: Vec<Point>,
     /// CPU and memory of the server, if its process id was given.
     server: Option<Usage>,
     /// The same of the harness.
@@ -63,6 +67,7 @@ impl Report {
             parameters: BTreeMap::new(),
             figures: Vec::new(),
             latencies: BTreeMap::new(),
+            memory_curve: Vec::new(),
             server: None,
             harness: None,
             checks: Vec::new(),
@@ -87,6 +92,16 @@ impl Report {
         if let Some(summary) = latency.summary() {
             self.latencies.insert(name.into(), summary);
         }
+    }
+
+    /// Adds the server's memory over time, and the check that it stayed flat.
+    pub(crate) fn memory(&mut self, curve: &Curve, most_growth_mib: f64) {
+        self.note(format!("server's RSS, work done and MiB: {}", curve.line()));
+        let (growth, wanted) = (curve.growth_mib(), format!("at most {most_growth_mib} MiB of growth"));
+        let seen = growth.map_or("too few samples".to_owned(), |growth| format!("{growth:.1} MiB"));
+        self.figure("rss_mib_growth", growth);
+        self.check("memory stays flat", wanted, seen, growth.is_some_and(|growth| growth <= most_growth_mib));
+        curve.points().clone_into(&mut self.memory_curve);
     }
 
     /// Adds what the server's process and the harness used, and says so when the harness was the bottleneck.

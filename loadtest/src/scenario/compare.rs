@@ -64,7 +64,13 @@ async fn start_baseline(model: &Bench) -> anyhow::Result<(ChildServer, Bench)> {
         tokens: Vec::new(),
         ramp: model.crowd.ramp,
     };
-    let bench = Bench { crowd, server: Some(child.process()), life: model.life.clone(), threads: model.threads };
+    let bench = Bench {
+        crowd,
+        server: Some(child.process()),
+        life: model.life.clone(),
+        threads: model.threads,
+        platform: None,
+    };
     Ok((child, bench))
 }
 

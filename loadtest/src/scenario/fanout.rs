@@ -11,7 +11,7 @@ use crate::{
     client::{ClientError, Dialect, Socket},
     crowd::Member,
     frames::{self, Mark},
-    histogram::Latency,
+    histogram::{Latency, Summary},
     ledger::{Faults, Ledger},
     numbers::{micros_each, nanos, rate},
     pacer::Pacer,
@@ -144,10 +144,10 @@ pub(super) async fn measure(traffic: &Traffic, bench: &Bench, report: &mut Repor
 }
 
 /// Turns what was found into figures and checks.
-fn conclude(report: &mut Report, outcome: &Outcome, threads: usize) {
+pub(super) fn conclude(report: &mut Report, outcome: &Outcome, threads: usize) {
     let Outcome { deliveries, server, harness, wall, board, .. } = outcome;
     report.figure("deliveries_per_second", rate(*deliveries, *wall));
-    report.figure("publishes_per_second", rate(*deliveries / u64::from(board.members), *wall));
+    report.figure("publishes_per_second", outcome.publishes_per_second());
     report.figure("server_cpu_us_per_delivery", outcome.cost());
     report.latency("delivery", &board.latency);
     report.latency("harness_lag", &board.lag);
@@ -159,6 +159,16 @@ impl Outcome {
     /// CPU of the server for each delivery, in microseconds.
     pub(super) fn cost(&self) -> Option<f64> {
         self.server.as_ref().and_then(|usage| micros_each(usage.cpu, self.deliveries))
+    }
+
+    /// How many messages reached everybody in a second.
+    pub(super) fn publishes_per_second(&self) -> f64 {
+        rate(self.deliveries / u64::from(self.board.members), self.wall)
+    }
+
+    /// From when a message was due until a subscriber had it.
+    pub(super) fn latency(&self) -> Option<Summary> {
+        self.board.latency.summary()
     }
 
     /// What must hold of any fan-out.

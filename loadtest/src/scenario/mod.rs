@@ -7,17 +7,23 @@
 //! 3. Its command and the place of its figures in `loadtest/README.md`.
 //! 4. A test that runs it small against [`crate::baseline`] or checks its arithmetic.
 
+mod churn;
 mod compare;
+mod connect;
 mod fanout;
 mod idle;
+mod latency;
 mod mix;
 mod ping;
+mod sweep;
+mod typing;
 
 use crate::{
     baseline,
     cli::{Aim, Cli, Command},
     client::Dialect,
     crowd::{self, Crowd, Opened},
+    platform::Platform,
     process::{Process, Snapshot, Usage},
     report::Report,
     target::Sources,
@@ -34,30 +40,56 @@ pub(crate) struct Bench {
     server: Option<Process>,
     life: Lifecycle,
     threads: usize,
+    /// The server of our own, if there is one: it ends with this.
+    platform: Option<Platform>,
 }
 
 /// Runs what the command line asks for.
 pub(crate) async fn run(cli: Cli, life: &Lifecycle) -> anyhow::Result<ExitCode> {
     let Cli { command, threads, json } = cli;
-    let bench = |aim: &Aim, per_address| Bench::new(aim, per_address, threads, life.clone());
+    let bench = |aim: &Aim, users| Bench::new(aim, users, 50, threads, life.clone());
     let report = match command {
         Command::Baseline(args) => return baseline::run(&args, life).await.map(|()| ExitCode::SUCCESS),
-        Command::Ping(args) => bounded(args.duration, ping::run(&args, &bench(&args.aim, 50)?)).await?,
-        Command::Idle(args) => bounded(args.hold + args.settle * 3, idle::run(&args, &bench(&args.aim, 50)?)).await?,
+        Command::Ping(args) => bounded(args.duration, ping::run(&args, &bench(&args.aim, args.users)?)).await?,
+        Command::Connect(args) => {
+            let rounds = u32::try_from(args.rounds)?;
+            bounded((args.settle + A_CROWD) * rounds, connect::run(&args, &bench(&args.aim, args.users)?)).await?
+        }
+        Command::Idle(args) => {
+            bounded(args.hold + args.settle * 3, idle::run(&args, &bench(&args.aim, args.users)?)).await?
+        }
+        Command::Churn(args) => bounded(LONG, churn::run(&args, &bench(&args.aim, args.users)?)).await?,
+        Command::Typing(args) => bounded(LONG, typing::run(&args, &bench(&args.aim, args.users)?)).await?,
         Command::Fanout(args) => {
-            let longest = args.traffic.warmup + args.traffic.duration;
-            bounded(longest, fanout::run(&args, &bench(&args.aim, 50)?)).await?
+            let bench = bench(&args.aim, args.traffic.subscribers)?;
+            bounded(args.traffic.length(), fanout::run(&args, &bench)).await?
+        }
+        Command::Sweep(args) => {
+            let (most, runs) = (args.sizes.iter().max().copied().unwrap_or(1), u32::try_from(args.sizes.len())?);
+            bounded(args.traffic.length() * runs, sweep::run(&args, &bench(&args.aim, most)?)).await?
+        }
+        Command::Latency(args) => {
+            let bench = bench(&args.aim, args.traffic.subscribers)?;
+            bounded(args.traffic.length() * 2, latency::run(&args, &bench)).await?
         }
         Command::CompareFanout(args) => {
+            let bench = bench(&args.aim, args.traffic.subscribers)?;
             let pairs = u32::try_from(args.rounds * 2)?;
-            let longest = (args.traffic.warmup + args.traffic.duration + Duration::from_mins(1)) * pairs;
-            bounded(longest, compare::run(&args, &bench(&args.aim, 50)?)).await?
+            bounded((args.traffic.length() + A_CROWD) * pairs, compare::run(&args, &bench)).await?
         }
         // One address a user, as in life: REST is limited per address too.
-        Command::Mix(args) => bounded(args.duration, mix::run(&args, &bench(&args.aim, 1)?)).await?,
+        Command::Mix(args) => {
+            let bench = Bench::new(&args.aim, args.users, 1, threads, life.clone())?;
+            bounded(args.duration, mix::run(&args, &bench)).await?
+        }
     };
     report.finish(json.as_deref())
 }
+
+/// What a crowd may take to come, beyond what the scenario itself is asked to take.
+const A_CROWD: Duration = Duration::from_mins(1);
+/// Bound of the scenarios that end with their work and not with a time.
+const LONG: Duration = Duration::from_hours(12);
 
 /// Ends a scenario that does not end by itself: what it was asked to take, and ten minutes for its crowd.
 async fn bounded(longest: Duration, scenario: impl Future<Output = anyhow::Result<Report>>) -> anyhow::Result<Report> {
@@ -66,20 +98,34 @@ async fn bounded(longest: Duration, scenario: impl Future<Output = anyhow::Resul
 }
 
 impl Bench {
-    fn new(aim: &Aim, per_address: usize, threads: usize, life: Lifecycle) -> anyhow::Result<Self> {
-        let tokens = aim.tokens.as_deref().map(crowd::read_tokens).transpose()?.unwrap_or_default();
+    /// For `users` users, `per_address` of them on one address. Blocks while a server of our own starts, which is
+    /// before anything else runs.
+    fn new(aim: &Aim, users: usize, per_address: usize, threads: usize, life: Lifecycle) -> anyhow::Result<Self> {
+        let platform = match &aim.spawn {
+            Some(program) => {
+                progress(format_args!("starting {} with {users} users", program.display()));
+                Some(Platform::start(program, users, &aim.set)?)
+            }
+            None => None,
+        };
+        let tokens = platform.as_ref().map(Platform::tokens).or(aim.tokens.as_deref());
+        let tokens = tokens.map(crowd::read_tokens).transpose()?.unwrap_or_default();
+        let target = match &platform {
+            Some(platform) => platform.address().to_string().parse()?,
+            None => aim.url.clone(),
+        };
         let crowd = Crowd {
-            sources: Sources::new(&aim.url, aim.per_address.unwrap_or(per_address)),
-            target: aim.url.clone(),
+            sources: Sources::new(&target, aim.per_address.unwrap_or(per_address)),
+            target,
             dialect: if aim.baseline { Dialect::Baseline } else { Dialect::Pitchey },
             tokens,
             ramp: aim.ramp,
         };
-        let server = aim.server_pid.map(Process::new);
+        let server = platform.as_ref().map(Platform::process).or_else(|| aim.server_pid.map(Process::new));
         if let Some(server) = &server {
             server.snapshot().with_context(|| format!("failed to read process {} (--server-pid)", server.pid()))?;
         }
-        Ok(Self { crowd, server, life, threads })
+        Ok(Self { crowd, server, life, threads, platform })
     }
 
     /// An empty report that knows where this bench aims.
@@ -88,6 +134,9 @@ impl Bench {
         report.parameter("ramp_per_second", self.crowd.ramp);
         report.parameter("harness_threads", self.threads);
         report.parameter("signed_in", !self.crowd.tokens.is_empty());
+        if let Some(platform) = &self.platform {
+            report.parameter("server_settings", platform.settings());
+        }
         report
     }
 
@@ -180,6 +229,42 @@ mod tests {
     #[tokio::test]
     async fn idle_sockets_are_held_and_counted() {
         let arguments = "idle --from 5 --users 20 --hold 100ms --settle 50ms --ramp 1000";
+        assert_eq!(against_baseline(arguments).await, ExitCode::SUCCESS);
+    }
+
+    #[tokio::test]
+    async fn a_crowd_comes_and_goes_in_rounds() {
+        let arguments = "connect --users 5 --rounds 2 --settle 10ms --ramp 1000";
+        assert_eq!(against_baseline(arguments).await, ExitCode::SUCCESS);
+    }
+
+    #[tokio::test]
+    async fn a_sweep_measures_every_size() {
+        let arguments =
+            "sweep --sizes 2,6 --in-flight 2 --duration 100ms --warmup 50ms --ramp 1000 --max-ratio 1000000";
+        assert_eq!(against_baseline(arguments).await, ExitCode::SUCCESS);
+    }
+
+    #[tokio::test]
+    async fn latency_is_measured_at_a_share_of_the_saturated_rate() {
+        let arguments = "latency --subscribers 4 --in-flight 2 --duration 200ms --warmup 50ms --ramp 1000 --share 0.01 --max-p99 1m";
+        assert_eq!(against_baseline(arguments).await, ExitCode::SUCCESS);
+    }
+
+    #[tokio::test]
+    async fn pings_without_a_rate_follow_their_pongs() {
+        assert_eq!(against_baseline("ping --users 5 --duration 200ms --ramp 1000").await, ExitCode::SUCCESS);
+    }
+
+    #[tokio::test]
+    async fn users_who_come_and_go_leave_a_curve() {
+        let arguments = "churn --users 3 --cycles 60 --rate 100 --most-growth 1000";
+        assert_eq!(against_baseline(arguments).await, ExitCode::SUCCESS);
+    }
+
+    #[tokio::test]
+    async fn every_typing_event_is_sent() {
+        let arguments = "typing --users 3 --events 40000 --ramp 1000 --most-growth 1000";
         assert_eq!(against_baseline(arguments).await, ExitCode::SUCCESS);
     }
 

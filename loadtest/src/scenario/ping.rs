@@ -1,9 +1,10 @@
-//! `ping`: round trips on many sockets at a fixed rate, each counted from when its ping was due.
+//! `ping`: round trips on many sockets. At a fixed rate each counts from when its ping was due; without one every
+//! socket pings again as soon as it has its pong, which is what a ping-pong costs a busy server.
 
 use super::{Bench, check_opened, progress};
 use crate::{
     cli::PingArgs,
-    client::Socket,
+    client::{ClientError, Socket},
     crowd::Member,
     frames,
     histogram::Latency,
@@ -43,7 +44,7 @@ pub(super) async fn run(args: &PingArgs, bench: &Bench) -> anyhow::Result<Report
     bench.crowd.check(args.users)?;
     let mut report = bench.report("ping");
     report.parameter("users", args.users);
-    report.parameter("pings_per_second", args.rate);
+    report.parameter("pings_per_second", args.rate.map_or("closed loop".into(), serde_json::Value::from));
     progress(format_args!("opening {} sockets", args.users));
     let opened = bench.crowd.open(0..args.users, None).await;
     check_opened(&mut report, &opened, args.users)?;
@@ -57,11 +58,11 @@ pub(super) async fn run(args: &PingArgs, bench: &Bench) -> anyhow::Result<Report
         closed: Mutex::default(),
         enough: CancellationToken::new(),
     });
-    progress(format_args!("{} pings/s for {:?}", args.rate, args.duration));
+    progress(format_args!("pings for {:?}", args.duration));
     let before = bench.measure()?;
     let users = opened.members.len();
     for (part, member) in opened.members.into_iter().enumerate() {
-        let pacer = Pacer::share(board.origin, args.rate, part, users);
+        let pacer = args.rate.map(|rate| Pacer::share(board.origin, rate, part, users));
         bench.life.tracker().spawn(user(member, pacer, Arc::clone(&board), bench.life.soft().clone()));
     }
     sleep(args.duration).await;
@@ -91,10 +92,16 @@ async fn last_pongs(board: &Board) {
     }
 }
 
-async fn user(member: Member, mut pacer: Pacer, board: Arc<Board>, stop: CancellationToken) {
+async fn user(member: Member, mut pacer: Option<Pacer>, board: Arc<Board>, stop: CancellationToken) {
     let mut socket = member.socket;
+    let pinging = async {
+        match &mut pacer {
+            Some(pacer) => ping_and_listen(&mut socket, pacer, &board).await,
+            None => ping_after_pong(&mut socket, &board).await,
+        }
+    };
     let outcome = tokio::select! {
-        outcome = ping_and_listen(&mut socket, &mut pacer, &board) => outcome,
+        outcome = pinging => outcome,
         () = stop.cancelled() => Ok(()),
     };
     match outcome {
@@ -106,18 +113,31 @@ async fn user(member: Member, mut pacer: Pacer, board: Arc<Board>, stop: Cancell
     }
 }
 
-async fn ping_and_listen(
-    socket: &mut Socket,
-    pacer: &mut Pacer,
-    board: &Board,
-) -> Result<(), crate::client::ClientError> {
+impl Board {
+    /// Counts the frame if it is a pong.
+    fn hear(&self, text: &str) -> bool {
+        let Some(at) = frames::pong(text) else { return false };
+        self.rtt.record(self.origin.elapsed().saturating_sub(Duration::from_nanos(at)));
+        self.pongs.fetch_add(1, Relaxed);
+        true
+    }
+}
+
+async fn ping_after_pong(socket: &mut Socket, board: &Board) -> Result<(), ClientError> {
+    while !board.enough.is_cancelled() {
+        // Counted before it is sent: a pong must never be ahead of its ping.
+        board.pings.fetch_add(1, Relaxed);
+        socket.say(frames::ping(nanos(board.origin.elapsed()))).await?;
+        while !board.hear(&socket.hear().await?) {}
+    }
+    Ok(())
+}
+
+async fn ping_and_listen(socket: &mut Socket, pacer: &mut Pacer, board: &Board) -> Result<(), ClientError> {
     loop {
         tokio::select! {
             text = socket.hear() => {
-                if let Some(at) = frames::pong(&text?) {
-                    board.rtt.record(board.origin.elapsed().saturating_sub(Duration::from_nanos(at)));
-                    board.pongs.fetch_add(1, Relaxed);
-                }
+                board.hear(&text?);
             }
             due = pacer.next(), if !board.enough.is_cancelled() => {
                 let now = Instant::now();
