@@ -7,6 +7,7 @@ use gateway::{Gateway, Parts};
 use hyper::body::Incoming;
 use shared::engine::EngineError;
 use std::net::IpAddr;
+use tokio::net::TcpStream;
 
 /// The gateway of this process. A cheap clone.
 #[derive(Clone)]
@@ -42,6 +43,11 @@ impl Sockets {
     /// The gateway as the admin listener wants it.
     pub fn inspector(&self) -> std::sync::Arc<dyn shared::admin::Sockets> {
         self.0.inspector()
+    }
+
+    /// Serves a socket that begins with an upgrade for `/ws`, past the whole pipeline; gives back any other.
+    pub async fn take(&self, stream: TcpStream, peer: IpAddr) -> Option<TcpStream> {
+        self.0.take(stream, peer).await
     }
 
     /// How many sockets are open.

@@ -33,7 +33,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpSocket, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tower::{ServiceBuilder, ServiceExt as _, service_fn, util::BoxCloneSyncService};
 use tower_http::compression::{CompressionBody, CompressionLayer};
@@ -119,7 +119,10 @@ impl Door {
         let (app, builder, tls) = (self.app.clone(), self.builder.clone(), self.tls.clone());
         self.app.lifecycle.tracker().spawn(async move {
             let _given_back_at_the_end = (permit, place);
-            let Some(tls) = tls else { return connection(app, builder, stream, peer).await };
+            let Some(tls) = tls else {
+                let Some(stream) = past_the_gateway(&app, stream, peer).await else { return };
+                return connection(app, builder, stream, peer).await;
+            };
             if let Some(stream) = shake_hands(&app, &tls, stream, peer).await {
                 connection(app, builder, stream, peer).await;
             }
@@ -242,6 +245,17 @@ async fn shake_hands(app: &App, tls: &Tls, stream: TcpStream, peer: SocketAddr) 
             tracing::debug!(%peer, %error, "failed to shake hands");
         })
         .ok()
+}
+
+/// Lets the gateway of this process, if there is one, take a socket that begins with its upgrade: most connections do,
+/// and the pipeline costs many times what the upgrade does. `None` when it did, or when nothing came.
+async fn past_the_gateway(app: &App, stream: TcpStream, peer: SocketAddr) -> Option<TcpStream> {
+    let Some(sockets) = app.sockets.get() else { return Some(stream) };
+    tokio::select! {
+        biased;
+        () = app.lifecycle.soft().cancelled() => None, // nobody asked anything yet
+        taken = timeout(app.config.http.header_timeout, sockets.take(stream, peer.ip())) => taken.ok()?,
+    }
 }
 
 /// One connection, from its first byte to its last answer or its upgrade.

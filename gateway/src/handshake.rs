@@ -6,9 +6,7 @@
 
 use crate::node::Node;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
-use http_body_util::Full;
 use shared::{
     model::Identity,
     protocol::{
@@ -74,7 +72,7 @@ impl Refused {
     }
 
     /// The answer.
-    pub(crate) fn response(self) -> Response<Full<Bytes>> {
+    pub(crate) fn response(self) -> Response<&'static str> {
         let (status, text) = match self {
             Self::NotWebSocket(what) => (StatusCode::UPGRADE_REQUIRED, what),
             Self::Version => (StatusCode::UPGRADE_REQUIRED, "Sec-WebSocket-Version must be 13"),
@@ -85,7 +83,7 @@ impl Refused {
             Self::ShortOfMemory => (StatusCode::SERVICE_UNAVAILABLE, "this node is short of memory"),
             Self::TooManyFromAddress => (StatusCode::TOO_MANY_REQUESTS, "too many sockets from this address"),
         };
-        let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+        let mut response = Response::new(text);
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
@@ -109,7 +107,7 @@ pub(crate) fn find<B>(node: &Node, request: &Request<B>) -> Result<(), Refused> 
 }
 
 /// Checks the request's form (RFC 6455 §4.2.1) and returns the answer that accepts it.
-pub(crate) fn accept<B>(request: &Request<B>) -> Result<Response<Full<Bytes>>, Refused> {
+pub(crate) fn accept<B>(request: &Request<B>) -> Result<Response<&'static str>, Refused> {
     let headers = request.headers();
     if request.method() != Method::GET || request.version() < Version::HTTP_11 {
         return Err(Refused::NotWebSocket("a WebSocket starts with GET and HTTP/1.1"));
@@ -125,7 +123,7 @@ pub(crate) fn accept<B>(request: &Request<B>) -> Result<Response<Full<Bytes>>, R
         .filter(|key| STANDARD.decode(key).is_ok_and(|bytes| bytes.len() == 16))
         .ok_or(Refused::NotWebSocket("Sec-WebSocket-Key must be 16 bytes in base64"))?;
 
-    let mut response = Response::new(Full::default());
+    let mut response = Response::new("");
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes())).expect("base64 fits a header");
     let answer = response.headers_mut();

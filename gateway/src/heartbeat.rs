@@ -40,7 +40,8 @@ pub(crate) async fn run(node: Arc<Node>) {
     loop {
         tokio::select! {
             biased;
-            () = node.ended.cancelled() => return,
+            // At the hard stop somebody may still be here.
+            () = node.ended.cancelled() => return node.registry.for_each(|outbox| outbox.abort()),
             _ = ticks.tick() => {}
         }
         let late = last.elapsed() > 3 * TICK;

@@ -3,7 +3,7 @@
 //! # The life of a connection
 //!
 //! ```text
-//!  GET /ws ─▶ handshake ─▶ Connection (one task) ─▶ hello ─▶ auth | cookie ─▶ ready ─▶ … ─▶ bye, close
+//!  GET /ws ─▶ upgrade ───▶ Connection (one task) ─▶ hello ─▶ auth | cookie ─▶ ready ─▶ … ─▶ bye, close
 //!              limits,       owns the socket         ▲                          │
 //!              origin,                               │                          ▼
 //!              cookie          registry, presence ───┴── standing        hub: topics, logs
@@ -43,31 +43,25 @@ mod shed;
 mod slots;
 mod standing;
 mod topic;
+mod upgrade;
 
 pub use listener::PROTOCOLS;
 
 use bytes::Bytes;
-use connection::{Connection, Start, Stream, outbox::Outbox};
 use http::{Request, Response};
 use http_body_util::Full;
-use hyper::{body::Incoming, upgrade::OnUpgrade};
+use hyper::body::Incoming;
 use node::Node;
 use shared::{
     config::{GatewayConfig, HttpConfig},
     engine::EngineError,
-    forwarded,
     lifecycle::Lifecycle,
     metrics::Metrics,
     ops::Ops,
-    protocol::CloseReason,
     tls::Tls,
 };
-use standing::Open;
-use std::{
-    net::IpAddr,
-    sync::{Arc, atomic::Ordering},
-};
-use tokio::net::TcpListener;
+use std::{net::IpAddr, sync::Arc};
+use tokio::net::{TcpListener, TcpStream};
 
 /// One gateway. A cheap clone: every clone is the same node.
 #[derive(Clone)]
@@ -107,43 +101,25 @@ impl Gateway {
 
     /// Answers an upgrade request from `address` and runs the connection on the tracker. The connection's stream is
     /// taken from the request, so it must come from hyper with upgrades enabled.
-    pub async fn upgrade(&self, mut request: Request<Incoming>, address: IpAddr) -> Response<Full<Bytes>> {
+    pub async fn upgrade(&self, request: Request<Incoming>, address: IpAddr) -> Response<Full<Bytes>> {
         let node = &self.0;
-        match self.try_upgrade(&mut request, address).await {
-            Ok(response) => response,
+        let response = match upgrade::admit(node, &request, address).await {
+            Ok((response, entrance)) => {
+                node.lifecycle.tracker().spawn(entrance.adopt(hyper::upgrade::on(request)));
+                response
+            }
             Err(refused) => {
                 node.metrics.refused(refused.label());
                 refused.response()
             }
-        }
+        };
+        response.map(|text| Full::new(Bytes::from_static(text.as_bytes())))
     }
 
-    async fn try_upgrade(
-        &self,
-        request: &mut Request<Incoming>,
-        address: IpAddr,
-    ) -> Result<Response<Full<Bytes>>, handshake::Refused> {
-        let node = &self.0;
-        handshake::find(node, request)?;
-        let response = handshake::accept(request)?;
-        let admitted = Admitted { node, key: Some(handshake::admit(node, address)?) };
-        let greeting = handshake::greet(node, request).await?;
-        let upgrade = hyper::upgrade::on(request);
-        let may_stay = node.config.allow_anonymous || greeting.echo;
-        let deadline = if may_stay { u32::MAX } else { node.deadline(node.config.auth_timeout) };
-        let outbox = Arc::new(Outbox::new(node.connection_number(), node.now_second(), deadline).at(address));
-        let open = Open::new(node, &outbox, admitted.keep());
-        if node.draining.load(Ordering::Acquire) {
-            outbox.close(CloseReason::Drain, drain::random_below(1_000)); // opened behind the drain's back
-        }
-        node.lifecycle.tracker().spawn(adopt(Arc::clone(node), outbox, open, upgrade, greeting));
-        Ok(response)
-    }
-
-    /// Whose address a request on the gateway's own listener comes from, when our own proxies stand in between.
-    fn client_address<B>(&self, peer: IpAddr, request: &Request<B>) -> IpAddr {
-        let lists = request.headers().get_all(forwarded::HEADER).into_iter().filter_map(|value| value.to_str().ok());
-        forwarded::client_address(peer, lists, self.0.http.trusted_proxies)
+    /// Serves a plain socket that begins with an upgrade for `/ws`, without an HTTP server; gives back any other one
+    /// untouched. Waits for the first bytes for as long as its caller does, and may be dropped meanwhile.
+    pub async fn take(&self, stream: TcpStream, peer: IpAddr) -> Option<TcpStream> {
+        upgrade::take(&self.0, stream, peer).await
     }
 
     /// How many sockets are open.
@@ -178,42 +154,5 @@ impl Gateway {
 
     pub(crate) fn node(&self) -> &Arc<Node> {
         &self.0
-    }
-}
-
-/// An address that was counted: released again unless a connection takes it over.
-struct Admitted<'a> {
-    node: &'a Node,
-    key: Option<IpAddr>,
-}
-
-impl Admitted<'_> {
-    fn keep(mut self) -> IpAddr {
-        self.key.take().expect("taken once")
-    }
-}
-
-impl Drop for Admitted<'_> {
-    fn drop(&mut self) {
-        if let Some(key) = self.key.take() {
-            self.node.registry.release_address(key);
-        }
-    }
-}
-
-/// Waits for the upgrade and becomes the connection.
-async fn adopt(node: Arc<Node>, outbox: Arc<Outbox>, open: Open, upgrade: OnUpgrade, greeting: handshake::Greeting) {
-    let upgraded = match tokio::time::timeout(node.config.handshake_timeout, upgrade).await {
-        Ok(Ok(upgraded)) => upgraded,
-        Ok(Err(problem)) => return tracing::debug!(%problem, "failed to upgrade"),
-        Err(_) => return tracing::debug!("the upgrade took too long"),
-    };
-    let (stream, early) = Stream::from_upgraded(upgraded);
-    let hard = node.lifecycle.hard().clone();
-    let connection = Connection::new(node, outbox, open, stream, Start { greeting, early });
-    tokio::select! {
-        biased;
-        () = hard.cancelled() => {}
-        () = connection.run() => {}
     }
 }

@@ -6,7 +6,7 @@
 //! Until a connection is a socket it holds one of [`HANDSHAKES`] permits, for a bounded time: the TLS handshake and the
 //! request's head have `WS_HANDSHAKE_TIMEOUT` each.
 
-use crate::Gateway;
+use crate::{Gateway, upgrade};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
@@ -21,6 +21,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
 };
 
 /// What this listener speaks inside TLS: a WebSocket needs its connection for itself.
@@ -97,8 +98,12 @@ async fn connection(
     if let Err(problem) = stream.set_nodelay(true) {
         tracing::debug!(%problem, "failed to set TCP_NODELAY");
     }
-    let Some(tls) = tls else { return exchange(gateway, stream, peer).await };
-    match tls.accept(stream, gateway.node().config.handshake_timeout).await {
+    let deadline = gateway.node().config.handshake_timeout;
+    let Some(tls) = tls else {
+        let Ok(Some(stream)) = timeout(deadline, gateway.take(stream, peer.ip())).await else { return };
+        return exchange(gateway, stream, peer).await;
+    };
+    match tls.accept(stream, deadline).await {
         Ok(stream) => exchange(gateway, stream, peer).await,
         Err(problem) => {
             gateway.node().metrics.refused("tls");
@@ -132,11 +137,11 @@ async fn answer(gateway: &Gateway, request: Request<Incoming>, peer: SocketAddr)
     let readable = matches!(*request.method(), Method::GET | Method::HEAD);
     match request.uri().path() {
         "/ws" | "/ws/echo" => {
-            let address = gateway.client_address(peer.ip(), &request);
+            let address = upgrade::client_address(gateway.node(), peer.ip(), &request);
             gateway.upgrade(request, address).await
         }
         "/health/live" if readable => plain(StatusCode::OK, "live\n"),
-        "/health/ready" if readable && gateway.node().lifecycle.leaving() => {
+        "/health/ready" if readable && gateway.node().lifecycle.stopping() => {
             plain(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
         }
         "/health/ready" if readable => plain(StatusCode::OK, "ready\n"),

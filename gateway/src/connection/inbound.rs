@@ -11,59 +11,77 @@ use shared::{
         event::{Event, room_event_halves},
     },
 };
-use std::{collections::BTreeMap, io, sync::Arc, task::Context};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    task::{Context, Poll},
+};
 use tokio_tungstenite::tungstenite::{
     Error as WsError, Message,
     error::{CapacityError, ProtocolError},
 };
 
-/// Longest header of a client's frame: two bytes, eight of length, four of mask.
-const HEADER_BYTES: u64 = 14;
-/// Inbound bytes beyond any message that cost as much as a frame: the headers of about a hundred empty fragments.
-const OVERHEAD_BYTES: u64 = 600;
-/// What may have been read of messages whose turn has not come.
-const READ_AHEAD_BYTES: u64 = 4 * 1024;
+/// Fragments that cost as much as a frame: a message may come in pieces, but not in as many as its client likes.
+const FRAGMENTS: u32 = 100;
+/// Messages one round reads before output gets its turn.
+const MESSAGES: u32 = 64;
+
+/// Why a round reads no further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Input {
+    /// The socket has no more; it will wake the task.
+    Waits,
+    /// Its turn is over.
+    More,
+    /// The last message became a job.
+    Job,
+    /// A job of an earlier round is not done yet; it will wake the task.
+    Busy,
+    /// Answers pile up.
+    Full,
+}
 
 impl Connection {
-    /// Reads at most one frame; true if there was one. Nothing is read while a job runs or answers pile up.
-    pub(super) fn poll_in(&mut self, cx: &mut Context<'_>) -> Result<bool, CloseRequest> {
-        if self.job.is_some() || self.wire.is_full() {
-            return Ok(false);
+    /// Reads what there is. Nothing is read while a job runs or answers pile up.
+    pub(super) fn poll_in(&mut self, cx: &mut Context<'_>) -> Result<Input, CloseRequest> {
+        if self.job.is_some() {
+            return Ok(Input::Busy);
         }
-        let message = match self.ws.read(&mut self.wire.io(cx)) {
-            Err(WsError::Io(problem)) if problem.kind() == io::ErrorKind::WouldBlock => {
-                self.note_heard(); // part of a frame counts as alive too
-                self.charge_overhead()?;
-                return Ok(self.wire.has_fresh()); // a pong tungstenite had kept back
+        for _ in 0..MESSAGES {
+            if self.wire.is_full() {
+                return Ok(Input::Full);
             }
-            read => {
-                self.note_heard();
-                read.map_err(|problem| close(reason_of(&problem)))?
+            let read = self.reader.poll_message(&mut self.wire, cx);
+            self.note_heard(); // part of a frame counts as alive too
+            let Poll::Ready(read) = read else { return Ok(Input::Waits) };
+            match read.map_err(|problem| close(reason_of(&problem)))? {
+                Some(message) => self.admit(message)?,
+                None => self.charge_fragment()?,
             }
-        };
-        self.settled_bytes = (self.settled_bytes + message.len() as u64 + HEADER_BYTES).min(self.wire.read_bytes);
-        self.charge_overhead()?;
+            if self.job.is_some() {
+                return Ok(Input::Job);
+            }
+        }
+        Ok(Input::More)
+    }
+
+    fn admit(&mut self, message: Message) -> Result<(), CloseRequest> {
         self.node.metrics.frame_in(message.len());
         self.outbox.tally.note_received(self.wire.read_bytes);
         match self.session.admit(self.node.now_ms()) {
-            Admission::Admitted => self.take(message)?,
-            Admission::Close(reason) => return Err(close(reason)),
-            Admission::TooFast { retry_after_ms } => self.refuse_too_fast(&message, retry_after_ms)?,
+            Admission::Admitted => self.take(message),
+            Admission::Close(reason) => Err(close(reason)),
+            Admission::TooFast { retry_after_ms } => self.refuse_too_fast(&message, retry_after_ms),
         }
-        // Frames that arrived together are handled together, with nothing written in between: one write answers all.
-        Ok(true)
     }
 
-    /// A message may come in as many fragments as the client likes, empty ones too, and tungstenite passes over them
-    /// unseen. What was read beyond the messages it made, and beyond one that may be under way, are their headers: they
-    /// cost frames.
-    fn charge_overhead(&mut self) -> Result<(), CloseRequest> {
-        let under_way = self.ws.get_config().max_message_size.unwrap_or(0) as u64 + READ_AHEAD_BYTES;
-        while self.wire.read_bytes - self.settled_bytes > under_way {
-            self.settled_bytes += OVERHEAD_BYTES;
-            if let Admission::Close(reason) = self.session.admit(self.node.now_ms()) {
-                return Err(close(reason));
-            }
+    /// A fragment that does not end its message; empty ones too.
+    fn charge_fragment(&mut self) -> Result<(), CloseRequest> {
+        self.fragments += 1;
+        if self.fragments.is_multiple_of(FRAGMENTS)
+            && let Admission::Close(reason) = self.session.admit(self.node.now_ms())
+        {
+            return Err(close(reason));
         }
         Ok(())
     }
@@ -76,16 +94,14 @@ impl Connection {
             }
             Message::Text(text) => self.take_text(text.as_str()),
             Message::Binary(_) => Err(close(CloseReason::Unsupported)),
-            Message::Close(_) => self.answer_close(),
-            // tungstenite queued the pong; it leaves with the next flush, which costs nothing here.
-            Message::Ping(_) => self.flush_control(),
+            Message::Close(_) => Err(close(CloseReason::Normal)), // its answer is on the wire
             Message::Pong(_) => {
                 if let sent @ 1.. = std::mem::take(&mut self.pinged_at_ms) {
                     self.outbox.note_rtt(self.node.now_ms() - sent);
                 }
                 Ok(())
             }
-            Message::Frame(_) => Ok(()),
+            Message::Ping(_) | Message::Frame(_) => Ok(()),
         }
     }
 
@@ -106,23 +122,8 @@ impl Connection {
                 self.push(&error);
                 Ok(())
             }
-            Message::Close(_) => self.answer_close(),
+            Message::Close(_) => Err(close(CloseReason::Normal)),
             _ => Ok(()),
-        }
-    }
-
-    fn answer_close(&mut self) -> Result<(), CloseRequest> {
-        self.flush_control()?;
-        Err(close(CloseReason::Normal))
-    }
-
-    /// Moves tungstenite's own frames to the wire.
-    fn flush_control(&mut self) -> Result<(), CloseRequest> {
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        match self.ws.flush(&mut self.wire.io(&mut cx)) {
-            Ok(()) | Err(WsError::ConnectionClosed) => Ok(()),
-            Err(WsError::Io(problem)) if problem.kind() == io::ErrorKind::WouldBlock => Ok(()), // kept for later
-            Err(problem) => Err(close(reason_of(&problem))),
         }
     }
 
@@ -259,11 +260,7 @@ impl Connection {
 
     /// From here on the client's messages may have their full size.
     pub(super) fn lift_limits(&mut self) {
-        let most = self.node.config.limits.message_bytes;
-        self.ws.set_config(|config| {
-            config.max_message_size = Some(most);
-            config.max_frame_size = Some(most);
-        });
+        self.reader.allow(self.node.config.limits.message_bytes);
     }
 }
 

@@ -3,9 +3,9 @@
 //! ```text
 //!             ┌──────────────── one turn ────────────────┐
 //!  others ───▶│ notes   (outbox: close, ping, ephemeral)  │
-//!  engine ───▶│ job     (at most one command under way)   │──▶ wire ──▶ socket
-//!  topics ───▶│ out     (logs by cursor, replay by page)  │
+//!  engine ───▶│ job     (at most one command under way)   │
 //!  client ───▶│ in      (frames → session → job)          │
+//!  topics ───▶│ out     (logs by cursor, replay by page)  │──▶ wire ──▶ socket
 //!             └───────────────────────────────────────────┘
 //! ```
 //!
@@ -19,6 +19,7 @@ mod inbound;
 mod jobs;
 mod outbound;
 pub(crate) mod outbox;
+mod reader;
 #[cfg(test)]
 mod replay;
 mod stream;
@@ -35,34 +36,51 @@ use crate::{
 };
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use inbound::Input;
 use jobs::Done;
 use outbox::{CloseRequest, Outbox};
+use reader::Reader;
 use shared::protocol::{
     CloseReason,
     event::{self, Event},
 };
 use std::{
-    future::poll_fn,
+    pin::Pin,
     sync::{Arc, atomic::Ordering},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 pub(crate) use stream::Stream;
 use subscription::{Page, Subscription};
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use wire::Wire;
 
 /// Rounds one turn may take before other connections get theirs.
 const ROUNDS: u32 = 32;
-/// tungstenite allocates this per connection at once and reads in steps of it. Commands are small; long ones take
-/// more steps.
-const READ_BUFFER: usize = 512;
 
-/// A connection. Its task is [`Connection::run`].
+/// A connection's task. Its size is memory per connection, so it is a state and not an `async fn`, which would keep
+/// room for the connection twice, and for its end from the beginning.
+pub(crate) struct Task {
+    open: Option<Connection>,
+    goodbye: Option<BoxFuture<'static, ()>>,
+}
+
+impl Future for Task {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(connection) = &mut self.open {
+            let request = ready!(connection.poll_turn(cx));
+            self.goodbye = self.open.take().map(|connection| connection.end(request));
+        }
+        self.goodbye.as_mut().map_or(Poll::Ready(()), |goodbye| goodbye.as_mut().poll(cx))
+    }
+}
+
+/// A connection. Its task is [`Connection::task`].
 pub(crate) struct Connection {
     node: Arc<Node>,
     outbox: Arc<Outbox>,
     wire: Wire,
-    ws: WebSocketContext,
+    reader: Reader,
     session: Session,
     /// Whose cursor acks move: from the URL, else the `auth` frame, else the session's id.
     device: Option<Box<str>>,
@@ -75,8 +93,8 @@ pub(crate) struct Connection {
     revoked_meanwhile: Vec<shared::protocol::RoomName>,
     /// A page of history on its way to a subscription that is behind.
     page: Option<BoxFuture<'static, Page>>,
-    /// Inbound bytes that became messages, or that the client's frame budget has paid for.
-    settled_bytes: u64,
+    /// Fragments so far that did not end their message.
+    fragments: u32,
     /// What comes is sent back as it is: the framing's own tests run through this connection, not through a copy of it.
     echo: bool,
     /// The room this client last typed in, so that sending a message ends it.
@@ -90,6 +108,8 @@ pub(crate) struct Connection {
 /// What the handshake leaves to the connection.
 pub(crate) struct Start {
     pub(crate) greeting: Greeting,
+    /// What the client is to get before anything else: the answer to its upgrade, unless an HTTP server wrote it.
+    pub(crate) head: Bytes,
     /// Bytes the client sent right behind its request.
     pub(crate) early: Bytes,
 }
@@ -97,23 +117,17 @@ pub(crate) struct Start {
 impl Connection {
     /// A connection on an upgraded stream; `outbox` and `open` are already known to the registry.
     pub(crate) fn new(node: Arc<Node>, outbox: Arc<Outbox>, open: Open, stream: Stream, start: Start) -> Self {
-        let Start { mut greeting, early } = start;
+        let Start { mut greeting, head, early } = start;
         let limits = &node.config.limits;
         let most = if greeting.echo { limits.message_bytes } else { limits.unauthenticated_message_bytes };
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER)
-            .write_buffer_size(0) // only control frames pass through tungstenite, and the wire queues them itself
-            .max_write_buffer_size(usize::MAX)
-            .max_message_size(Some(most))
-            .max_frame_size(Some(most));
-        let ws = WebSocketContext::from_partially_read(early.to_vec(), Role::Server, Some(config));
+        let reader = Reader::new(early.to_vec(), most);
         let session = Session::new(limits);
         let device = greeting.device.take().map(String::into_boxed_str);
         let mut connection = Self {
             node,
             outbox,
             wire: Wire::new(stream),
-            ws,
+            reader,
             session,
             device,
             rooms: Vec::new(),
@@ -121,7 +135,7 @@ impl Connection {
             watching: Vec::new(),
             job: None,
             revoked_meanwhile: Vec::new(),
-            settled_bytes: 0,
+            fragments: 0,
             echo: greeting.echo,
             page: None,
             typing_in: None,
@@ -130,10 +144,18 @@ impl Connection {
             open,
         };
         connection.note_device();
+        if !head.is_empty() {
+            connection.wire.push(head);
+        }
         if !connection.echo {
             connection.greet(greeting);
         }
         connection
+    }
+
+    /// Runs until the connection ends, then says goodbye.
+    pub(crate) fn task(self) -> Task {
+        Task { open: Some(self), goodbye: None }
     }
 
     fn greet(&mut self, greeting: Greeting) {
@@ -157,18 +179,23 @@ impl Connection {
         }
     }
 
-    /// Runs until the connection ends, then says goodbye.
-    pub(crate) async fn run(mut self) {
-        let request = poll_fn(|cx| self.poll_turn(cx)).await;
+    /// Ends: what there is to do after the last turn.
+    fn end(mut self, request: CloseRequest) -> BoxFuture<'static, ()> {
         self.open.socket.close(request.reason);
         self.outbox.closing.store(true, Ordering::Relaxed);
         tracing::debug!(connection = self.outbox.number, reason = request.reason.text(), "closed");
         // The world forgets the connection first; only then does the goodbye wait for a slow socket.
-        let Self { wire, open, standing, rooms, inbox, watching, job, page, echo, .. } = self;
+        let Self { node, wire, open, standing, rooms, inbox, watching, job, page, echo, .. } = self;
         drop((job, page, rooms, inbox, watching, standing));
         let bye = (!echo).then(|| event::bye(request.reason, request.retry_after_ms));
-        end::say_goodbye(wire, request.reason, bye).await;
-        drop(open);
+        Box::pin(async move {
+            tokio::select! {
+                biased;
+                () = node.lifecycle.hard().cancelled() => {}
+                () = end::say_goodbye(wire, request.reason, bye) => {}
+            }
+            drop(open);
+        })
     }
 
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<CloseRequest> {
@@ -184,17 +211,19 @@ impl Connection {
         Poll::Pending
     }
 
-    /// One round; false when nothing moved and every source will wake the task.
+    /// One round; false when every source will wake the task. Output comes last: one write carries the answers to all
+    /// that came in, and what is new in the logs.
     fn round(&mut self, cx: &mut Context<'_>) -> Result<bool, CloseRequest> {
-        let mut moved = self.take_notes()?;
-        moved |= self.poll_job(cx)?;
-        moved |= self.poll_out(cx)?;
-        moved |= self.poll_in(cx)?;
-        Ok(moved)
+        self.take_notes()?;
+        self.poll_job(cx)?;
+        let input = self.poll_in(cx)?;
+        let waits_for_room = input == Input::Full || self.page.is_some();
+        let moved = self.poll_out(cx)?;
+        Ok(input == Input::Job || input == Input::More || (waits_for_room && moved))
     }
 
-    fn take_notes(&mut self) -> Result<bool, CloseRequest> {
-        let Some(notes) = self.outbox.take() else { return Ok(false) };
+    fn take_notes(&mut self) -> Result<(), CloseRequest> {
+        let Some(notes) = self.outbox.take() else { return Ok(()) };
         if let Some(request) = notes.close {
             return Err(request);
         }
@@ -208,18 +237,18 @@ impl Connection {
             self.pinged_at_ms = self.node.now_ms();
             self.wire.push(frame::ping());
         }
-        Ok(true)
+        Ok(())
     }
 
-    fn poll_job(&mut self, cx: &mut Context<'_>) -> Result<bool, CloseRequest> {
-        let Some(job) = &mut self.job else { return Ok(false) };
-        let Poll::Ready(done) = job.as_mut().poll(cx) else { return Ok(false) };
+    fn poll_job(&mut self, cx: &mut Context<'_>) -> Result<(), CloseRequest> {
+        let Some(job) = &mut self.job else { return Ok(()) };
+        let Poll::Ready(done) = job.as_mut().poll(cx) else { return Ok(()) };
         self.job = None;
         self.finish(done)?;
         for room in std::mem::take(&mut self.revoked_meanwhile) {
             self.leave_revoked(&room);
         }
-        Ok(true)
+        Ok(())
     }
 
     /// The rooms have changed: whoever looks at the connection from outside sees these.

@@ -246,6 +246,11 @@ impl Outbox {
         self.close(reason, retry_after_ms);
     }
 
+    /// The process ends now: no goodbye, whatever was asked before.
+    pub(crate) fn abort(&self) {
+        self.note(|notes| notes.close = Some(CloseRequest { reason: CloseReason::Gone, retry_after_ms: 0 }));
+    }
+
     /// Asks the connection to ping its client.
     pub(crate) fn ping(&self) {
         self.note(|notes| notes.ping = true);

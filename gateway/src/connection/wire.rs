@@ -5,15 +5,14 @@
 //! neither touches the socket: both hand over whole frames, and the wire writes them in order, as many as it can in
 //! one vectored system call, remembering how far it got.
 //!
-//! What is queued here is bounded by its callers: the gateway pulls from the logs only while less than
-//! [`BATCH_BYTES`] wait, and tungstenite's own frames are refused beyond [`CONTROL_BYTES`] (it then keeps the latest
-//! pong and drops older ones, as the RFC allows).
+//! What is queued here is bounded by its callers: while [`BATCH_BYTES`] wait, nothing is pulled from the logs, and no
+//! further frame is read that tungstenite could answer.
 
 use super::stream::Stream;
 use bytes::{Buf, Bytes};
 use std::{
     collections::VecDeque,
-    io::{self, IoSlice, Read, Write},
+    io::{self, IoSlice},
     task::{Context, Poll, ready},
 };
 use tokio::io::ReadBuf;
@@ -21,8 +20,6 @@ use tokio::io::ReadBuf;
 /// How much may wait on the wire before the connection stops pulling more. One full batch costs one system call;
 /// larger ones only hold more memory per slow reader.
 pub(crate) const BATCH_BYTES: usize = 64 * 1024;
-/// How much of tungstenite's own frames may wait.
-const CONTROL_BYTES: usize = 4 * 1024;
 /// Slices per system call. Linux takes up to 1 024; a batch rarely has more than this.
 const SLICES: usize = 32;
 
@@ -32,7 +29,6 @@ pub(crate) struct Wire {
     /// Whole frames, in order; the front one may be partly written (it is then already advanced).
     queue: VecDeque<Bytes>,
     queued_bytes: usize,
-    fresh: bool,
     /// Set while the stream may hold bytes it took and the kernel has not (TLS encrypts into a buffer of its own).
     unflushed: bool,
     /// Set whenever bytes arrived, taken by the connection: any inbound byte counts as alive.
@@ -51,7 +47,6 @@ impl Wire {
             stream,
             queue: VecDeque::new(),
             queued_bytes: 0,
-            fresh: false,
             unflushed: false,
             heard: false,
             read_bytes: 0,
@@ -65,12 +60,6 @@ impl Wire {
         self.queued_bytes += frames.len();
         self.frames += 1;
         self.queue.push_back(frames);
-        self.fresh = true;
-    }
-
-    /// Whether something was queued since the last write was tried.
-    pub(crate) fn has_fresh(&self) -> bool {
-        self.fresh
     }
 
     /// Whether the stream has taken everything that was handed over.
@@ -90,7 +79,6 @@ impl Wire {
 
     /// Writes until everything is written (`Ready`) or the socket takes no more (`Pending`).
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.fresh = false;
         if self.queue.is_empty() && !self.unflushed {
             return Poll::Ready(Ok(()));
         }
@@ -135,6 +123,16 @@ impl Wire {
         }
     }
 
+    /// Reads once; 0 is the end of the stream.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(buffer);
+        ready!(self.stream.poll_read(cx, &mut buffer))?;
+        let count = buffer.filled().len();
+        self.heard |= count > 0;
+        self.read_bytes += count as u64;
+        Poll::Ready(Ok(count))
+    }
+
     /// Reads and forgets: after our close frame only the peer's end of the stream is of interest. `Ready` at the end.
     pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut scratch = [0_u8; 1024];
@@ -149,49 +147,6 @@ impl Wire {
 
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.stream.poll_shutdown(cx)
-    }
-
-    /// The wire as tungstenite wants it: blocking calls that answer `WouldBlock`.
-    pub(crate) fn io<'a, 'b>(&'a mut self, cx: &'a mut Context<'b>) -> WireIo<'a, 'b> {
-        WireIo { wire: self, cx }
-    }
-}
-
-/// See [`Wire::io`].
-pub(crate) struct WireIo<'a, 'b> {
-    wire: &'a mut Wire,
-    cx: &'a mut Context<'b>,
-}
-
-impl Read for WireIo<'_, '_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut buffer = ReadBuf::new(buffer);
-        match self.wire.stream.poll_read(self.cx, &mut buffer) {
-            Poll::Ready(result) => {
-                result?;
-                let count = buffer.filled().len();
-                self.wire.heard |= count > 0;
-                self.wire.read_bytes += count as u64;
-                Ok(count)
-            }
-            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
-        }
-    }
-}
-
-impl Write for WireIo<'_, '_> {
-    /// Takes everything or nothing: tungstenite's buffer holds whole frames, and so does what is queued here.
-    fn write(&mut self, frames: &[u8]) -> io::Result<usize> {
-        if self.wire.queued_bytes > BATCH_BYTES + CONTROL_BYTES {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        self.wire.push(Bytes::copy_from_slice(frames));
-        Ok(frames.len())
-    }
-
-    /// The connection writes when its turn comes; tungstenite need not wait for that.
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

@@ -21,3 +21,4 @@ mod rooms;
 mod shed;
 mod slow;
 mod tls;
+mod upgrade;
