@@ -37,7 +37,7 @@ impl Desk {
             socket_limit: 100,
             sockets: Some(node.gateway.inspector()),
         };
-        let config = AdminConfig { addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)) };
+        let config = AdminConfig { addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ..AdminConfig::default() };
         let admin = Admin::open(&config, &DataDir(folder.path().into()), sources, &node.lifecycle).await.unwrap();
         let console = Console::open(admin.token_file()).await;
         Self { node, admin, console, _folder: folder }

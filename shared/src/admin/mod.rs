@@ -15,12 +15,14 @@
 //! It takes no new work away from the process and outlives the drain, so that operators can watch it: its tasks are on
 //! a tracker of their own and end with the process's hard token.
 
+mod alerts;
 mod guard;
 mod history;
 mod lists;
 mod page;
 mod process;
 mod recorder;
+mod rules;
 mod sampler;
 mod select;
 mod server;
@@ -35,8 +37,10 @@ use crate::{
     lifecycle::Lifecycle,
     metrics::Metrics,
     protocol::admin::NodeInfo,
+    secret::TokenHash,
     store::Store,
 };
+use alerts::Alerts;
 use history::History;
 pub use select::{Picked, Plan};
 pub use sockets::{SocketGauges, SocketHandle, Sockets, Which};
@@ -91,8 +95,9 @@ struct Shared {
     sampler: Sampler,
     recorder: Mutex<Recorder>,
     history: Mutex<History>,
+    alerts: Mutex<Alerts>,
     port: u16,
-    token: crate::secret::TokenHash,
+    token: TokenHash,
     consoles: AtomicU32,
     /// Bytes sent to consoles so far.
     console_bytes: AtomicU64,
@@ -119,9 +124,8 @@ impl Admin {
         let address = listener.local_addr().map_err(|error| ConfigError::unusable("ADMIN_ADDR", config.addr, error))?;
         let (token, hash) = TokenGuard::write(&data_dir.0, &sources.name, address)
             .map_err(|error| ConfigError::unusable("DATA_DIR", data_dir.0.display(), error))?;
-        let (end, tracker) = (lifecycle.hard().child_token(), TaskTracker::new());
-        let shared =
-            Arc::new(Shared::new(sources, address.port(), hash, end.clone(), tracker.clone(), lifecycle.clone()));
+        let shared = Arc::new(Shared::new(sources, config, (address.port(), hash), lifecycle));
+        let (end, tracker) = (shared.end.clone(), shared.tracker.clone());
         tracker.spawn(sampler::run(Arc::clone(&shared)));
         tracker.spawn(server::run(listener, shared));
         Ok(Self { address, token, end, tracker })
@@ -154,25 +158,24 @@ impl Drop for Admin {
 impl Shared {
     fn new(
         sources: AdminSources,
-        port: u16,
-        token: crate::secret::TokenHash,
-        end: CancellationToken,
-        tracker: TaskTracker,
-        lifecycle: Lifecycle,
+        config: &AdminConfig,
+        (port, token): (u16, TokenHash),
+        lifecycle: &Lifecycle,
     ) -> Self {
         Self {
             sampler: Sampler::default(),
             recorder: Mutex::default(),
             history: Mutex::new(History::new()),
+            alerts: Mutex::new(Alerts::new(&sources.name, rules::rules(&config.alerts))),
             port,
             token,
             consoles: AtomicU32::new(0),
             console_bytes: AtomicU64::new(0),
             console_cpu_us: AtomicU64::new(0),
             started_at: sources.clock.now(),
-            end,
-            tracker,
-            lifecycle,
+            end: lifecycle.hard().child_token(),
+            tracker: TaskTracker::new(),
+            lifecycle: lifecycle.clone(),
             sources,
         }
     }
@@ -194,7 +197,7 @@ impl Shared {
 
 async fn bind(config: &AdminConfig) -> io::Result<TcpListener> {
     match TcpListener::bind(config.addr).await {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse && *config == AdminConfig::default() => {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && config.addr == AdminConfig::default().addr => {
             TcpListener::bind(SocketAddr::new(config.addr.ip(), 0)).await
         }
         bound => bound,

@@ -85,6 +85,7 @@ impl Shared {
         let moment = self.moment(loop_lag);
         let sample = self.recorder.lock().unwrap_or_else(PoisonError::into_inner).push(moment.clone());
         self.history.lock().unwrap_or_else(PoisonError::into_inner).push(moment.at, &sample);
+        self.alerts.lock().unwrap_or_else(PoisonError::into_inner).judge(moment.at, &sample);
         let ticks: Arc<[Utf8Bytes]> = if self.sampler.is_watched() {
             let mut tick = self.tick(seq, moment, sample);
             tick.stats.http.routes = Vec::new();

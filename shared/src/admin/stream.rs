@@ -6,6 +6,7 @@
 
 use super::{
     Shared, lists,
+    rules::Rule,
     sampler::{Beat, encode},
     select::Refusal,
     server,
@@ -109,7 +110,7 @@ pub(super) async fn talk<S>(socket: &mut WebSocketStream<S>, shared: &Shared) ->
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut console = Console { socket, shared, subscriptions: Subscriptions::default() };
+    let mut console = Console { socket, shared, subscriptions: Subscriptions::default(), alerts: 0 };
     let mut beats = shared.sampler.subscribe();
     let mut sent = beats.borrow_and_update().seq;
     console.greet().await?;
@@ -137,6 +138,8 @@ struct Console<'a, S> {
     socket: &'a mut WebSocketStream<S>,
     shared: &'a Shared,
     subscriptions: Subscriptions,
+    /// Which alerts were told.
+    alerts: u64,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Console<'_, S> {
@@ -147,7 +150,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Console<'_, S> {
             self.say(&Message::History(history)).await?;
         }
         self.say(&Message::Nodes { nodes: vec![self.shared.status()] }).await?;
-        self.say(&Message::Alerts { alerts: Vec::new() }).await
+        self.tell_alerts(true).await
+    }
+
+    /// The alerts, if they have changed since they were told.
+    async fn tell_alerts(&mut self, first: bool) -> Result<(), tungstenite::Error> {
+        let told = {
+            let alerts = self.shared.alerts.lock().unwrap_or_else(PoisonError::into_inner);
+            let changed = std::mem::replace(&mut self.alerts, alerts.version()) != alerts.version();
+            (changed || first).then(|| alerts.all())
+        };
+        match told {
+            Some(alerts) => self.say(&Message::Alerts { alerts }).await,
+            None => Ok(()),
+        }
     }
 
     async fn beat(&mut self, beat: &Beat, lost: u64) -> Result<(), tungstenite::Error> {
@@ -157,6 +173,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Console<'_, S> {
         for tick in beat.ticks.iter() {
             self.send(tick.clone()).await?;
         }
+        self.tell_alerts(false).await?;
         self.tell().await
     }
 
@@ -223,7 +240,7 @@ fn hello(shared: &Shared) -> Hello {
         role: Right::Admin,
         views: lists::views(shared).iter().map(|view| view.name().to_owned()).collect(),
         actions: Vec::new(),
-        rules: Vec::new(),
+        rules: shared.alerts.lock().unwrap_or_else(PoisonError::into_inner).rules().iter().map(Rule::info).collect(),
         nodes: vec![shared.status()],
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    protocol::admin::{Message, Metric, Rows, State, Tick, TokenFile, VERSION},
+    protocol::admin::{AlertState, Message, Metric, Query, Rows, State, Tick, TokenFile, VERSION, View},
     testkit::TestStore,
 };
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -45,7 +45,7 @@ async fn open() -> Fixture {
 async fn open_with(sources: AdminSources) -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let (metrics, lifecycle) = (sources.metrics.clone(), Lifecycle::new());
-    let config = AdminConfig { addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)) };
+    let config = AdminConfig { addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ..AdminConfig::default() };
     let admin = Admin::open(&config, &DataDir(folder.path().into()), sources, &lifecycle).await.unwrap();
     let file = serde_json::from_slice(&std::fs::read(admin.token_file()).unwrap()).unwrap();
     Fixture { admin, file, metrics, lifecycle, _folder: folder }
@@ -242,7 +242,7 @@ async fn the_thirty_third_console_is_turned_away_and_the_next_one_gets_a_free_se
 #[tokio::test]
 async fn a_default_port_that_is_taken_is_replaced_and_a_chosen_one_is_an_error() {
     let fixture = open().await;
-    let taken = AdminConfig { addr: fixture.admin.address() };
+    let taken = AdminConfig { addr: fixture.admin.address(), ..AdminConfig::default() };
     let folder = tempfile::tempdir().unwrap();
     let sources = sources("second", Metrics::new());
     let data_dir = DataDir(folder.path().into());
@@ -256,15 +256,9 @@ async fn a_default_port_that_is_taken_is_replaced_and_a_chosen_one_is_an_error()
 
 #[tokio::test]
 async fn a_console_that_does_not_read_skips_ticks_and_is_told_how_many() {
-    let (token, tracker) = (crate::secret::Token::generate().hash(), TaskTracker::new());
-    let shared = Arc::new(Shared::new(
-        sources("api", Metrics::new()),
-        0,
-        token,
-        CancellationToken::new(),
-        tracker,
-        Lifecycle::new(),
-    ));
+    let token = crate::secret::Token::generate().hash();
+    let shared =
+        Arc::new(Shared::new(sources("api", Metrics::new()), &AdminConfig::default(), (0, token), &Lifecycle::new()));
     let (ours, theirs) = tokio::io::duplex(16); // too small for hello: the stream stands still until it is read
     let serving = Arc::clone(&shared);
     shared.tracker.spawn(async move {
@@ -379,4 +373,30 @@ async fn what_a_console_asks_amiss_is_refused_by_name_and_the_stream_goes_on() {
     let again = r#"{"type":"subscribe","id":99,"query":{"view":"endpoints"}}"#;
     assert!(matches!(ask(&mut stream, again).await, Message::List(_)));
     assert!(next_tick(&mut stream).await.seq > 0);
+}
+
+#[tokio::test]
+async fn an_alert_fires_is_told_to_every_console_and_is_over_when_the_number_is_back() {
+    let rule = crate::config::AlertRule { metric: Metric::RequestsInFlight, warn: Some((2.0, 1)), crit: None };
+    let folder = tempfile::tempdir().unwrap();
+    let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let (metrics, lifecycle) = (Metrics::new(), Lifecycle::new());
+    let config = AdminConfig { addr, alerts: vec![rule] };
+    let data_dir = DataDir(folder.path().into());
+    let admin = Admin::open(&config, &data_dir, sources("api", metrics.clone()), &lifecycle).await.unwrap();
+    let mut console = crate::testkit::Console::open(admin.token_file()).await;
+    assert!(console.hello.rules.iter().any(|rule| rule.name == "requests_in_flight" && rule.warn == Some(2.0)));
+    let alerts = |message| if let Message::Alerts { alerts } = message { Some(alerts) } else { None };
+    assert_eq!(console.expect(alerts).await, []);
+    let busy = [metrics.request(), metrics.request()];
+    let firing = console.expect(alerts).await;
+    assert_eq!((firing[0].id.as_str(), firing[0].state), ("requests_in_flight@api", AlertState::Firing));
+    assert!(firing[0].value >= 2.0 && firing[0].since > Timestamp::default());
+    // Who comes later hears of it at once.
+    let mut late = crate::testkit::Console::open(admin.token_file()).await;
+    assert_eq!(late.expect(alerts).await.len(), 1);
+    drop(busy);
+    assert_eq!(console.expect(alerts).await[0].state, AlertState::Resolved);
+    let list = console.until(Query::of(View::Alerts), |list| list.total == 1).await;
+    assert!(matches!(&list.rows, Rows::Alerts(rows) if rows[0].resolved_at.is_some()));
 }

@@ -25,6 +25,7 @@
 //! ```
 
 mod admin;
+mod alert;
 mod database;
 pub mod document;
 mod environment;
@@ -45,6 +46,7 @@ mod validate;
 mod value;
 
 pub use admin::AdminConfig;
+pub use alert::AlertRule;
 pub use database::{DatabaseConfig, PoolConfig, Pooler, SHARED_POOL_SIZE};
 pub use environment::Environment;
 pub use error::{ConfigError, Origin, Problem};

@@ -5,6 +5,7 @@
 //! section's file, a line here, and the README's table as the failing test prints it.
 
 use super::{
+    alert::Alert,
     setting::{Setting, setting},
     value::{
         Address, AllowedOrigin, BaseUrl, CookieName, Count, DatabaseUrl, Domain, EnvironmentName, File, Filter, Folder,
@@ -53,6 +54,12 @@ fn process() -> Vec<Setting> {
             |c| &mut c.admin.addr,
             "address",
             "the operators' listener; loopback only, guarded by `$DATA_DIR/admin-<name>.token`; port 0 takes a free one",
+        ),
+        setting::<List<Alert>>(
+            "alert_rules",
+            |c| &mut c.admin.alerts,
+            "rules",
+            "when operators are warned: `<metric>:<warn>/<for>:<critical>/<for>`, such as `error_share:1%/2m:5%/1m`, or `<metric>:off`; separated by commas",
         ),
         setting::<Name>(
             "node_name",

@@ -13,10 +13,11 @@ use super::{
 };
 use crate::protocol::admin::{Answered, List, Query, Row, Rows, View};
 use serde::Serialize;
+use std::sync::PoisonError;
 
 /// The views that can be subscribed to on this node.
 pub(super) fn views(shared: &Shared) -> Vec<View> {
-    let everywhere = [View::Endpoints, View::Errors, View::Statements];
+    let everywhere = [View::Endpoints, View::Errors, View::Statements, View::Alerts];
     let of_sockets = [View::Connections, View::Connection, View::Closed, View::Rooms, View::Members, View::Users];
     let of_sockets = of_sockets.into_iter().filter(|_| shared.sources.sockets.is_some());
     everywhere.into_iter().chain(of_sockets).collect()
@@ -57,6 +58,10 @@ pub(super) fn answer(shared: &Shared, id: u32, query: &Query) -> Result<List, Re
         View::Endpoints => Rows::Endpoints(note(&mut list, &plan, plan.pick(endpoints::rows(shared).into_iter()))),
         View::Errors => Rows::Errors(note(&mut list, &plan, plan.pick(errors::rows(shared).into_iter()))),
         View::Statements => Rows::Statements(note(&mut list, &plan, plan.pick(statements::rows(shared).into_iter()))),
+        View::Alerts => {
+            let alerts = shared.alerts.lock().unwrap_or_else(PoisonError::into_inner).all();
+            Rows::Alerts(note(&mut list, &plan, plan.pick(alerts.into_iter())))
+        }
         View::Connections => Rows::Connections(note(&mut list, &plan, sockets?.connections(&plan))),
         View::Closed => Rows::Closed(note(&mut list, &plan, sockets?.closed(&plan))),
         View::Rooms => Rows::Rooms(note(&mut list, &plan, plan.pick(sockets?.rooms().into_iter()))),
