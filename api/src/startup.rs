@@ -214,6 +214,7 @@ async fn open_admin(app: &App) -> Result<Admin, ConfigError> {
         metrics: app.metrics.clone(),
         clock: app.clock.clone(),
         socket_limit: app.config.gateway.limits.connections,
+        ops: Some(app.ops.clone()),
         sockets: app.sockets.get().map(crate::embedded::Sockets::inspector),
     };
     Admin::open(&app.config.admin, &app.config.data_dir, sources, &app.lifecycle).await

@@ -127,6 +127,11 @@ impl Gateway {
         self.0.registry.len()
     }
 
+    /// The operations it carries out.
+    pub fn ops(&self) -> &Ops {
+        &self.0.ops
+    }
+
     /// This gateway as the admin listener wants it.
     pub fn inspector(&self) -> Arc<dyn shared::admin::Sockets> {
         Arc::new(inspect::Inspector::new(Arc::clone(&self.0)))

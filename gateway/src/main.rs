@@ -129,6 +129,7 @@ async fn open_admin(
         store: Some(store),
         metrics,
         socket_limit: config.gateway.limits.connections,
+        ops: Some(gateway.ops().clone()),
         sockets: Some(gateway.inspector()),
     };
     Admin::open(&config.admin, &config.data_dir, sources, lifecycle).await

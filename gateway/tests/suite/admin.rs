@@ -14,27 +14,37 @@ use shared::{
 use std::net::{Ipv4Addr, SocketAddr};
 
 /// A node, its admin listener, a console.
-struct Desk {
-    node: TestNode,
+pub(crate) struct Desk {
+    pub(crate) node: TestNode,
     admin: Admin,
-    console: Console,
+    pub(crate) console: Console,
     _folder: tempfile::TempDir,
 }
 
 impl Desk {
-    async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         Self::with(|_| {}).await
     }
 
     async fn with(change: impl FnOnce(&mut GatewayConfig)) -> Self {
-        let (node, folder) = (TestNode::with(change).await, tempfile::tempdir().unwrap());
+        Self::at(TestNode::with(change).await, true).await
+    }
+
+    /// The admin listener knows of no store.
+    pub(crate) async fn without_store() -> Self {
+        Self::at(TestNode::start().await, false).await
+    }
+
+    async fn at(node: TestNode, with_store: bool) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let sources = AdminSources {
             name: "gw-1".into(),
             environment: Environment::Development,
-            store: Some(node.ops.store().clone()),
+            store: with_store.then(|| node.ops.store().clone()),
             metrics: node.metrics.clone(),
             clock: node.ops.clock().clone(),
             socket_limit: 100,
+            ops: Some(node.ops.clone()),
             sockets: Some(node.gateway.inspector()),
         };
         let config = AdminConfig { addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ..AdminConfig::default() };
@@ -43,13 +53,13 @@ impl Desk {
         Self { node, admin, console, _folder: folder }
     }
 
-    async fn signed_in(&self, device: &str) -> (Socket, Somebody) {
+    pub(crate) async fn signed_in(&self, device: &str) -> (Socket, Somebody) {
         let somebody = self.node.somebody().await;
         let (socket, _) = Socket::resume(self.node.addr, &somebody.token, json!({ "device": device })).await;
         (socket, somebody)
     }
 
-    async fn close(self) {
+    pub(crate) async fn close(self) {
         drop(self.console);
         self.admin.close().await;
         self.node.stop().await;

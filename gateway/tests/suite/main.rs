@@ -7,6 +7,7 @@ mod alone;
 mod node;
 mod raw;
 
+mod actions;
 mod admin;
 mod auth;
 mod bad_input;

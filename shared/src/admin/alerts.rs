@@ -19,17 +19,12 @@ const MILDER: f64 = 0.9;
 const REMEMBER: Duration = Duration::from_hours(1);
 /// Most alerts that are over and still shown.
 const MOST_RESOLVED: usize = 100;
-/// Longest silence an operator may ask for.
-pub(super) const LONGEST_SILENCE: Duration = Duration::from_hours(24);
-
 /// One node's alerts.
 #[derive(Debug)]
 pub(super) struct Alerts {
     node: String,
     rules: Vec<Rule>,
     watches: BTreeMap<(usize, Option<String>), Watch>,
-    /// Those about something else than a number, by id.
-    others: BTreeMap<String, Alert>,
     resolved: Vec<Alert>,
     /// Grows with every change.
     version: u64,
@@ -46,14 +41,7 @@ struct Watch {
 
 impl Alerts {
     pub(super) fn new(node: &str, rules: Vec<Rule>) -> Self {
-        Self {
-            node: node.to_owned(),
-            rules,
-            watches: BTreeMap::new(),
-            others: BTreeMap::new(),
-            resolved: Vec::new(),
-            version: 0,
-        }
+        Self { node: node.to_owned(), rules, watches: BTreeMap::new(), resolved: Vec::new(), version: 0 }
     }
 
     /// The rules.
@@ -68,7 +56,7 @@ impl Alerts {
 
     /// Firing, then over, each the newest first.
     pub(super) fn all(&self) -> Vec<Alert> {
-        let firing = self.watches.values().filter_map(|watch| watch.firing.as_ref()).chain(self.others.values());
+        let firing = self.watches.values().filter_map(|watch| watch.firing.as_ref());
         let mut alerts: Vec<_> = firing.cloned().collect();
         alerts.sort_by(|a, b| b.severity.cmp(&a.severity).then(b.since.cmp(&a.since)).then_with(|| a.id.cmp(&b.id)));
         alerts.extend(self.resolved.iter().rev().cloned());
@@ -102,29 +90,6 @@ impl Alerts {
         self.forget(at);
     }
 
-    /// Raises or renews an alert about something else than a number.
-    pub(super) fn raise(&mut self, alert: Alert) {
-        match self.others.get_mut(&alert.id) {
-            Some(known) if known.severity == alert.severity && known.text == alert.text => {}
-            Some(known) => {
-                (known.severity, known.text) = (alert.severity, alert.text);
-                self.version += 1;
-            }
-            None => {
-                self.others.insert(alert.id.clone(), alert);
-                self.version += 1;
-            }
-        }
-    }
-
-    /// Ends an alert about something else than a number.
-    pub(super) fn lower(&mut self, id: &str, at: Timestamp) {
-        if let Some(alert) = self.others.remove(id) {
-            self.resolved.push(over(alert, at));
-            self.version += 1;
-        }
-    }
-
     /// Somebody looks after it. False if there is no such alert firing here.
     pub(super) fn ack(&mut self, id: &str, operator: &str) -> bool {
         self.change(id, |alert| alert.acked_by = Some(operator.to_owned()))
@@ -137,7 +102,7 @@ impl Alerts {
 
     fn change(&mut self, id: &str, change: impl FnOnce(&mut Alert)) -> bool {
         let mut firing = self.watches.values_mut().filter_map(|watch| watch.firing.as_mut());
-        let found = firing.find(|alert| alert.id == id).or_else(|| self.others.get_mut(id));
+        let found = firing.find(|alert| alert.id == id);
         let known = found.map(change).is_some();
         self.version += u64::from(known);
         known
@@ -345,17 +310,5 @@ mod tests {
             (Some("amy"), false, true)
         );
         assert!(!alerts.silence("other@gw-1", None));
-    }
-
-    #[test]
-    fn what_is_no_number_is_raised_once_and_lowered() {
-        let mut alerts = alerts(Metric::LoopLagMs, Some((20.0, 0)), None);
-        let lost = Alert { id: "node_lost@gw-2".into(), since: at(1), ..Alert::default() };
-        alerts.raise(lost.clone());
-        let version = alerts.version();
-        alerts.raise(lost);
-        assert_eq!((alerts.version(), alerts.all().len()), (version, 1));
-        alerts.lower("node_lost@gw-2", at(9));
-        assert_eq!(alerts.all()[0].resolved_at, Some(at(9)));
     }
 }

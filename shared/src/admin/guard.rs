@@ -5,12 +5,38 @@
 
 use crate::{
     config::origin,
+    protocol::admin::{OPERATOR_HEADER, Role},
     secret::{TokenHash, constant_time_eq},
 };
 use hyper::{
     HeaderMap, Uri,
     header::{AUTHORIZATION, HOST, HeaderValue, ORIGIN},
 };
+use std::net::IpAddr;
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Caller {
+    /// Their name, for the audit log.
+    pub(super) operator: String,
+    /// What they may do.
+    pub(super) role: Role,
+    /// Where they ask from.
+    pub(super) address: IpAddr,
+}
+
+/// Longest name an operator may give themselves.
+const NAME_BYTES: usize = 64;
+
+impl Caller {
+    /// The owner of the process, who read its token file; their name is what their console says.
+    pub(super) fn owner(headers: &HeaderMap, address: IpAddr) -> Self {
+        let named = headers.get(OPERATOR_HEADER).and_then(|value| value.to_str().ok()).map(str::trim);
+        let plain =
+            |name: &&str| !name.is_empty() && name.len() <= NAME_BYTES && name.bytes().all(|b| b.is_ascii_graphic());
+        Self { operator: named.filter(plain).unwrap_or("local").to_owned(), role: Role::Admin, address }
+    }
+}
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +134,20 @@ mod tests {
                 "{name} {value}"
             );
         }
+    }
+
+    #[test]
+    fn an_operators_name_is_what_they_say_unless_it_is_no_name() {
+        let named = |name: &[u8]| {
+            let headers =
+                HeaderMap::from_iter([(OPERATOR_HEADER.parse().unwrap(), HeaderValue::from_bytes(name).unwrap())]);
+            Caller::owner(&headers, [127, 0, 0, 1].into()).operator
+        };
+        assert_eq!(named(b"amy"), "amy");
+        for name in ["", " ", "two words", "\u{fc}ml\u{e4}ut", &"x".repeat(65)] {
+            assert_eq!(named(name.as_bytes()), "local", "{name}");
+        }
+        assert_eq!(Caller::owner(&HeaderMap::new(), [127, 0, 0, 1].into()).role, Role::Admin);
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! The admin listener: what every process shows its operators, and to nobody else.
 //!
 //! ```text
-//! GET /health/live      no token: is the process there at all
-//! GET /metrics          Prometheus' text
-//! GET /admin/snapshot   one tick as JSON
-//! GET /admin/stream     WebSocket: hello, then a tick a second
+//! GET  /health/live      no token: is the process there at all
+//! GET  /metrics          Prometheus' text
+//! GET  /admin/snapshot   one tick as JSON
+//! GET  /admin/stream     WebSocket: hello, history, a tick a second, lists that were subscribed to
+//! POST /admin/actions    what operators do
 //! ```
 //!
 //! It listens on loopback only, and that is not enough: **any web page can reach loopback** through its visitor's
@@ -15,6 +16,7 @@
 //! It takes no new work away from the process and outlives the drain, so that operators can watch it: its tasks are on
 //! a tracker of their own and end with the process's hard token.
 
+mod actions;
 mod alerts;
 mod guard;
 mod history;
@@ -36,11 +38,14 @@ use crate::{
     config::{AdminConfig, ConfigError, DataDir, Environment},
     lifecycle::Lifecycle,
     metrics::Metrics,
+    ops::Ops,
     protocol::admin::NodeInfo,
     secret::TokenHash,
     store::Store,
 };
+use actions::Jobs;
 use alerts::Alerts;
+use guard::Caller;
 use history::History;
 pub use select::{Picked, Plan};
 pub use sockets::{SocketGauges, SocketHandle, Sockets, Which};
@@ -75,6 +80,8 @@ pub struct AdminSources {
     pub clock: Clock,
     /// Most sockets the process takes; 0 if it takes none.
     pub socket_limit: usize,
+    /// What operators can do to the store and the engine.
+    pub ops: Option<Ops>,
     /// Its gateway, if it has one.
     pub sockets: Option<Arc<dyn Sockets>>,
 }
@@ -96,6 +103,7 @@ struct Shared {
     recorder: Mutex<Recorder>,
     history: Mutex<History>,
     alerts: Mutex<Alerts>,
+    jobs: Jobs,
     port: u16,
     token: TokenHash,
     consoles: AtomicU32,
@@ -126,6 +134,7 @@ impl Admin {
             .map_err(|error| ConfigError::unusable("DATA_DIR", data_dir.0.display(), error))?;
         let shared = Arc::new(Shared::new(sources, config, (address.port(), hash), lifecycle));
         let (end, tracker) = (shared.end.clone(), shared.tracker.clone());
+        actions::take_up(&shared).await;
         tracker.spawn(sampler::run(Arc::clone(&shared)));
         tracker.spawn(server::run(listener, shared));
         Ok(Self { address, token, end, tracker })
@@ -167,6 +176,7 @@ impl Shared {
             recorder: Mutex::default(),
             history: Mutex::new(History::new()),
             alerts: Mutex::new(Alerts::new(&sources.name, rules::rules(&config.alerts))),
+            jobs: Jobs::default(),
             port,
             token,
             consoles: AtomicU32::new(0),

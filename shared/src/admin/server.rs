@@ -1,7 +1,7 @@
-//! The listener: accept, check, answer. Four routes, so no router.
+//! The listener: accept, check, answer. Five routes, so no router.
 
 use super::{
-    Shared,
+    Caller, Shared, actions,
     guard::{self, Refusal},
     page, stream,
 };
@@ -14,7 +14,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -52,10 +52,10 @@ pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>) {
             accepted = accepted => accepted,
         };
         match accepted {
-            Ok((socket, _)) => {
+            Ok((socket, peer)) => {
                 let shared = Arc::clone(&shared);
                 shared.tracker.clone().spawn(async move {
-                    serve(socket, shared).await;
+                    serve(socket, peer.ip(), shared).await;
                     drop(permit);
                 });
             }
@@ -67,11 +67,11 @@ pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-async fn serve(socket: TcpStream, shared: Arc<Shared>) {
+async fn serve(socket: TcpStream, peer: IpAddr, shared: Arc<Shared>) {
     let end = shared.end.clone();
     let service = service_fn(move |request| {
-        let answer = answer(request, &shared);
-        async move { Ok::<_, Infallible>(answer) }
+        let shared = Arc::clone(&shared);
+        async move { Ok::<_, Infallible>(answer(request, peer, &shared).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -88,7 +88,7 @@ async fn serve(socket: TcpStream, shared: Arc<Shared>) {
 }
 
 /// The whole listener on one screen.
-fn answer(mut request: Request<Incoming>, shared: &Arc<Shared>) -> Answer {
+async fn answer(mut request: Request<Incoming>, peer: IpAddr, shared: &Arc<Shared>) -> Answer {
     if let Err(refusal) = guard::check_origin(request.headers(), request.uri(), shared.port) {
         return refuse(refusal);
     }
@@ -98,16 +98,16 @@ fn answer(mut request: Request<Incoming>, shared: &Arc<Shared>) -> Answer {
     {
         return refuse(refusal);
     }
-    if !matches!(path.as_str(), "/health/live" | "/metrics" | "/admin/snapshot" | "/admin/stream") {
-        return problem(StatusCode::NOT_FOUND, "not_found", "no such page");
-    }
-    if *request.method() != Method::GET {
-        let mut answer = problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "only GET");
-        answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
-        return answer;
+    let caller = Caller::owner(request.headers(), peer);
+    match (request.method(), path.as_str()) {
+        (&Method::POST, "/admin/actions") => return actions::answer(shared, &caller, request).await,
+        (_, "/admin/actions") => return wrong_method("POST"),
+        (&Method::GET, "/health/live" | "/metrics" | "/admin/snapshot" | "/admin/stream") => {}
+        (_, "/health/live" | "/metrics" | "/admin/snapshot" | "/admin/stream") => return wrong_method("GET"),
+        _ => return problem(StatusCode::NOT_FOUND, "not_found", "no such page"),
     }
     if !request.body().is_end_stream() {
-        let mut answer = problem(StatusCode::PAYLOAD_TOO_LARGE, "body", "no page here takes a body");
+        let mut answer = problem(StatusCode::PAYLOAD_TOO_LARGE, "body", "this page takes no body");
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close")); // rather than reading it
         return answer;
     }
@@ -119,8 +119,14 @@ fn answer(mut request: Request<Incoming>, shared: &Arc<Shared>) -> Answer {
             finish(StatusCode::OK, text::CONTENT_TYPE, page)
         }
         "/admin/snapshot" => json(StatusCode::OK, &shared.snapshot()),
-        _ => stream::upgrade(&mut request, shared),
+        _ => stream::upgrade(&mut request, caller, shared),
     }
+}
+
+fn wrong_method(right: &'static str) -> Answer {
+    let mut answer = problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", &format!("only {right}"));
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(right));
+    answer
 }
 
 fn refuse(refusal: Refusal) -> Answer {
@@ -141,7 +147,7 @@ pub(super) fn problem(status: StatusCode, code: &str, message: &str) -> Answer {
     json(status, &serde_json::json!({ "error": { "code": code, "message": message } }))
 }
 
-fn json(status: StatusCode, body: &impl serde::Serialize) -> Answer {
+pub(super) fn json(status: StatusCode, body: &impl serde::Serialize) -> Answer {
     let body = serde_json::to_vec(body).expect("plain data with text keys becomes JSON");
     finish(status, "application/json", body)
 }

@@ -5,14 +5,14 @@
 //! for them.
 
 use super::{
-    Shared, lists,
+    Caller, Shared, actions, lists,
     rules::Rule,
     sampler::{Beat, encode},
     select::Refusal,
     server,
     subscriptions::Subscriptions,
 };
-use crate::protocol::admin::{Hello, Message, Request as Asked, Role as Right, TICK_MS, VERSION};
+use crate::protocol::admin::{Hello, Message, Request as Asked, TICK_MS, VERSION};
 use futures_util::{SinkExt as _, StreamExt as _};
 use http_body_util::Full;
 use hyper::{
@@ -49,14 +49,14 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const MESSAGE_BYTES: usize = 4 * 1024;
 
 /// Answers the handshake and leaves the stream to a task of its own.
-pub(super) fn upgrade(request: &mut Request<Incoming>, shared: &Arc<Shared>) -> server::Answer {
+pub(super) fn upgrade(request: &mut Request<Incoming>, caller: Caller, shared: &Arc<Shared>) -> server::Answer {
     let Some(key) = handshake_key(request.headers()) else {
         return server::problem(StatusCode::BAD_REQUEST, "bad_handshake", "this page speaks WebSocket, version 13");
     };
     let Some(seat) = Seat::take(shared) else {
         return server::problem(StatusCode::SERVICE_UNAVAILABLE, "too_many_consoles", "32 consoles are listening");
     };
-    shared.tracker.spawn(run(hyper::upgrade::on(request), seat));
+    shared.tracker.spawn(run(hyper::upgrade::on(request), caller, seat));
     let mut answer = Response::new(Full::default());
     *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = answer.headers_mut();
@@ -94,7 +94,7 @@ impl Drop for Seat {
     }
 }
 
-async fn run(upgrade: OnUpgrade, seat: Seat) {
+async fn run(upgrade: OnUpgrade, caller: Caller, seat: Seat) {
     let Ok(upgraded) = upgrade.await else { return }; // the caller left before the answer
     let config = WebSocketConfig::default()
         .read_buffer_size(MESSAGE_BYTES)
@@ -102,18 +102,23 @@ async fn run(upgrade: OnUpgrade, seat: Seat) {
         .max_frame_size(Some(MESSAGE_BYTES));
     let mut socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
     // An error here is a console that went away, which is no news.
-    let _ = talk(&mut socket, &seat.0).await;
+    let _ = talk(&mut socket, &caller, &seat.0).await;
 }
 
 /// Hello, what is remembered, then a beat a second, until either side ends it.
-pub(super) async fn talk<S>(socket: &mut WebSocketStream<S>, shared: &Shared) -> Result<(), tungstenite::Error>
+pub(super) async fn talk<S>(
+    socket: &mut WebSocketStream<S>,
+    caller: &Caller,
+    shared: &Shared,
+) -> Result<(), tungstenite::Error>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut console = Console { socket, shared, subscriptions: Subscriptions::default(), alerts: 0 };
+    let mut console =
+        Console { socket, shared, subscriptions: Subscriptions::default(), alerts: 0, jobs: shared.jobs.changes() };
     let mut beats = shared.sampler.subscribe();
     let mut sent = beats.borrow_and_update().seq;
-    console.greet().await?;
+    console.greet(caller).await?;
     loop {
         tokio::select! {
             biased;
@@ -140,11 +145,13 @@ struct Console<'a, S> {
     subscriptions: Subscriptions,
     /// Which alerts were told.
     alerts: u64,
+    /// Which changes of jobs were told.
+    jobs: u64,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Console<'_, S> {
-    async fn greet(&mut self) -> Result<(), tungstenite::Error> {
-        self.say(&Message::Hello(Box::new(hello(self.shared)))).await?;
+    async fn greet(&mut self, caller: &Caller) -> Result<(), tungstenite::Error> {
+        self.say(&Message::Hello(Box::new(hello(self.shared, caller)))).await?;
         let told = self.shared.history.lock().unwrap_or_else(PoisonError::into_inner).tell(&self.shared.sources.name);
         for history in told {
             self.say(&Message::History(history)).await?;
@@ -174,12 +181,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Console<'_, S> {
             self.send(tick.clone()).await?;
         }
         self.tell_alerts(false).await?;
+        let (jobs, told) = self.shared.jobs.since(self.jobs);
+        self.jobs = told;
+        for job in jobs {
+            self.say(&Message::Job(Box::new(job))).await?;
+        }
         self.tell().await
     }
 
     /// Lists that are due.
     async fn tell(&mut self) -> Result<(), tungstenite::Error> {
-        for message in self.subscriptions.due(self.shared) {
+        for message in self.subscriptions.due(self.shared).await {
             self.say(&message).await?;
         }
         Ok(())
@@ -229,17 +241,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Console<'_, S> {
     }
 }
 
-fn hello(shared: &Shared) -> Hello {
+fn hello(shared: &Shared, caller: &Caller) -> Hello {
     Hello {
         proto: VERSION,
         cluster: shared.sources.environment.as_str().into(),
         node: shared.info(),
         server_time: shared.now(),
         tick_ms: TICK_MS,
-        operator: "local".into(),
-        role: Right::Admin,
+        operator: caller.operator.clone(),
+        role: caller.role,
         views: lists::views(shared).iter().map(|view| view.name().to_owned()).collect(),
-        actions: Vec::new(),
+        actions: actions::supported(shared),
         rules: shared.alerts.lock().unwrap_or_else(PoisonError::into_inner).rules().iter().map(Rule::info).collect(),
         nodes: vec![shared.status()],
     }

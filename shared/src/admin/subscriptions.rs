@@ -47,33 +47,31 @@ impl Subscriptions {
     }
 
     /// The answers that are due and new. A subscription that cannot be served any more is refused and forgotten.
-    pub(super) fn due(&mut self, shared: &Shared) -> Vec<Message> {
-        let now = Instant::now();
-        let mut messages = Vec::new();
-        self.0.retain(|id, subscription| {
-            if subscription.due > now + SLACK {
-                return true;
-            }
-            match subscription.answer(shared, now) {
+    pub(super) async fn due(&mut self, shared: &Shared) -> Vec<Message> {
+        let (now, mut messages, mut dead) = (Instant::now(), Vec::new(), Vec::new());
+        let due = self.0.iter_mut().filter(|(_, subscription)| subscription.due <= now + SLACK);
+        for (id, subscription) in due {
+            match subscription.answer(shared).await {
                 Ok(list) => messages.extend(list.map(|list| Message::List(Box::new(list)))),
                 Err(Refusal { code, message }) => {
                     messages.push(Message::Refused { id: Some(*id), code: code.into(), message });
-                    return false;
+                    dead.push(*id);
                 }
             }
-            true
-        });
+        }
+        dead.iter().for_each(|id| self.remove(*id));
         messages
     }
 }
 
 impl Subscription {
-    fn answer(&mut self, shared: &Shared, now: Instant) -> Result<Option<List>, Refusal> {
-        let list = lists::answer(shared, self.wish.id, &self.wish.query)?;
-        let cost = now.elapsed();
+    async fn answer(&mut self, shared: &Shared) -> Result<Option<List>, Refusal> {
+        let began = Instant::now();
+        let list = lists::answer(shared, self.wish.id, &self.wish.query).await?;
+        let cost = began.elapsed();
         shared.console_cpu_us.fetch_add(u64::try_from(cost.as_micros()).unwrap_or(u64::MAX), Relaxed);
         let every = Duration::from_millis(self.wish.every_ms.max(TICK_MS));
-        self.due = now + every.max(cost * THRIFT).min(LONGEST.max(every));
+        self.due = began + every.max(cost * THRIFT).min(LONGEST.max(every));
         let says = fingerprint(&list);
         let new = self.said.replace(says) != Some(says);
         Ok(new.then_some(list))

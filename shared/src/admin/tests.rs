@@ -34,8 +34,13 @@ fn sources(name: &str, metrics: Metrics) -> AdminSources {
         metrics,
         clock: Clock::System,
         socket_limit: 10,
+        ops: None,
         sockets: None,
     }
+}
+
+fn owner() -> Caller {
+    Caller { operator: "amy".into(), role: crate::protocol::admin::Role::Admin, address: Ipv4Addr::LOCALHOST.into() }
 }
 
 async fn open() -> Fixture {
@@ -263,7 +268,7 @@ async fn a_console_that_does_not_read_skips_ticks_and_is_told_how_many() {
     let serving = Arc::clone(&shared);
     shared.tracker.spawn(async move {
         let mut socket = WebSocketStream::from_raw_socket(ours, Role::Server, None).await;
-        stream::talk(&mut socket, &serving).await
+        stream::talk(&mut socket, &owner(), &serving).await
     });
     while !shared.sampler.is_watched() {
         tokio::task::yield_now().await;

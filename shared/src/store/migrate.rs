@@ -42,6 +42,7 @@ both! {
     9 "0009_browse";
     10 "0010_announcements";
     11 "0011_registrations";
+    12 "0012_operators";
 }
 
 /// Applies what is missing, each file in its own transaction. Refuses a database that is newer, or whose applied

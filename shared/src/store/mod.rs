@@ -70,6 +70,7 @@ pub mod leases;
 pub mod messages;
 mod migrate;
 pub mod notifications;
+pub mod operators;
 pub mod pitches;
 mod pool;
 mod postgres;

@@ -192,3 +192,20 @@ pub async fn mark_email_verified(tx: &mut Tx, id: UserId) -> Result<bool, StoreE
     )
     .map(|changed| changed == 1)
 }
+
+/// How many accounts there are.
+pub async fn count(conn: &mut Conn) -> Result<u64, StoreError> {
+    let count: i64 = with_conn!(conn, |c| sqlx::query_scalar("select count(*) from users").fetch_one(c).await)?;
+    Ok(count.unsigned_abs())
+}
+
+/// The next accounts in the order of their ids.
+pub async fn page(conn: &mut Conn, after: Option<UserId>, limit: u32) -> Result<Vec<UserId>, StoreError> {
+    with_conn!(conn, |c| {
+        sqlx::query_scalar("select id from users where id > $1 order by id limit $2")
+            .bind(after.unwrap_or(UserId(uuid::Uuid::nil())))
+            .bind(i64::from(limit))
+            .fetch_all(c)
+            .await
+    })
+}

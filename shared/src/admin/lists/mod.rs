@@ -3,6 +3,7 @@
 //! A view gathers its rows, [`super::select`] filters, sorts and cuts them. **Adding a view**: its row and fields in
 //! `shared/src/protocol/admin/rows`, a line in `View`, a function that gathers its rows here, a line in [`answer`].
 
+mod audit;
 mod endpoints;
 mod errors;
 mod statements;
@@ -17,10 +18,11 @@ use std::sync::PoisonError;
 
 /// The views that can be subscribed to on this node.
 pub(super) fn views(shared: &Shared) -> Vec<View> {
-    let everywhere = [View::Endpoints, View::Errors, View::Statements, View::Alerts];
+    let everywhere = [View::Endpoints, View::Errors, View::Statements, View::Alerts, View::Jobs];
     let of_sockets = [View::Connections, View::Connection, View::Closed, View::Rooms, View::Members, View::Users];
     let of_sockets = of_sockets.into_iter().filter(|_| shared.sources.sockets.is_some());
-    everywhere.into_iter().chain(of_sockets).collect()
+    let of_store = [View::Audit].into_iter().filter(|_| shared.sources.store.is_some());
+    everywhere.into_iter().chain(of_sockets).chain(of_store).collect()
 }
 
 /// Whether the query can be served at all; told before anything is done for it.
@@ -35,7 +37,7 @@ pub(super) fn check(shared: &Shared, query: &Query) -> Result<(), Refusal> {
 }
 
 /// The list as it is now.
-pub(super) fn answer(shared: &Shared, id: u32, query: &Query) -> Result<List, Refusal> {
+pub(super) async fn answer(shared: &Shared, id: u32, query: &Query) -> Result<List, Refusal> {
     let of = query.of.as_deref().unwrap_or_default();
     let mut list = List {
         id,
@@ -61,6 +63,11 @@ pub(super) fn answer(shared: &Shared, id: u32, query: &Query) -> Result<List, Re
         View::Alerts => {
             let alerts = shared.alerts.lock().unwrap_or_else(PoisonError::into_inner).all();
             Rows::Alerts(note(&mut list, &plan, plan.pick(alerts.into_iter())))
+        }
+        View::Jobs => Rows::Jobs(note(&mut list, &plan, plan.pick(shared.jobs.since(0).0.into_iter()))),
+        View::Audit => {
+            let rows = audit::rows(shared).await?;
+            Rows::Audit(note(&mut list, &plan, plan.pick(rows.into_iter())))
         }
         View::Connections => Rows::Connections(note(&mut list, &plan, sockets?.connections(&plan))),
         View::Closed => Rows::Closed(note(&mut list, &plan, sockets?.closed(&plan))),

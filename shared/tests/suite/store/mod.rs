@@ -9,6 +9,7 @@ mod browse;
 mod dashboard;
 mod inbox;
 mod leases;
+mod operators;
 mod pitches;
 mod pool;
 mod pooler;

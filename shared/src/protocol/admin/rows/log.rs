@@ -97,8 +97,8 @@ impl Row for LogRow {
 /// One thing an operator did, or was refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AuditRow {
-    /// Its number in the audit log.
-    pub seq: u64,
+    /// The job, or the refusal.
+    pub id: uuid::Uuid,
     /// When.
     pub at: Timestamp,
     /// Who.
@@ -115,10 +115,8 @@ pub struct AuditRow {
     pub target: String,
     /// Why, in the operator's words.
     pub reason: String,
-    /// `done`, `refused`, `failed`, with figures.
+    /// `running`, `done`, `failed` or `refused`, with figures.
     pub result: String,
-    /// The job.
-    pub job: Option<uuid::Uuid>,
 }
 
 impl Row for AuditRow {
@@ -135,7 +133,7 @@ impl Row for AuditRow {
 
     fn value(&self, field: usize) -> Value<'_> {
         match field {
-            0 => Value::count(self.seq),
+            0 => Value::time(self.at),
             1 => Value::text(&self.operator),
             2 => Value::text(&self.address),
             3 => Value::text(&self.node),
@@ -148,6 +146,6 @@ impl Row for AuditRow {
     }
 
     fn key(&self) -> String {
-        format!("{:020}", u64::MAX - self.seq)
+        self.id.to_string()
     }
 }
