@@ -3,7 +3,7 @@
 /// Files besides the sockets: database connections, listeners, logs, HTTP connections that are no sockets yet.
 const OTHERS: u64 = 1_024;
 
-/// Raises the soft limit to the hard one, as nginx, HAProxy and Go's runtime do: the usual soft limit of 1 024 is for
+/// Raises the soft limit to the hard one, as nginx, `HAProxy` and Go's runtime do: the usual soft limit of 1 024 is for
 /// programs that still use `select`, and a node would stop accepting there. Says so if `sockets` do not fit even then.
 pub fn allow(sockets: usize) {
     match rlimit::increase_nofile_limit(u64::MAX) {

@@ -54,7 +54,7 @@ pub(super) fn rules(changes: &[AlertRule]) -> Vec<Rule> {
         match rules.iter_mut().find(|rule| rule.metric == change.metric) {
             Some(rule) => (rule.warn, rule.crit) = (warn, crit),
             None => {
-                rules.push(Rule { metric: change.metric, warn, crit, text: change.metric.help(), screen: "overview" })
+                rules.push(Rule { metric: change.metric, warn, crit, text: change.metric.help(), screen: "overview" });
             }
         }
     }

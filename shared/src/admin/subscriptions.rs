@@ -59,7 +59,9 @@ impl Subscriptions {
                 }
             }
         }
-        dead.iter().for_each(|id| self.remove(*id));
+        for id in dead {
+            self.remove(id);
+        }
         messages
     }
 }

@@ -165,7 +165,7 @@ async fn carry_out(shared: &Arc<Shared>, job: Job, asked: ActionRequest) -> Answ
             outcome = perform::run(&running, id, &asked) => outcome,
         };
         let ended = running.jobs.end(id, running.now(), outcome);
-        record::end(&running, &ended).await;
+        record::end(&running, ended.as_ref()).await;
     });
     let over = timeout(AT_ONCE, &mut task).await.is_ok();
     let status = if over { StatusCode::OK } else { StatusCode::ACCEPTED };

@@ -63,7 +63,7 @@ pub(super) async fn refuse(shared: &Shared, caller: &Caller, asked: &ActionReque
 }
 
 /// Ends the row of an action that is over.
-pub(super) async fn end(shared: &Shared, job: &Option<Job>) {
+pub(super) async fn end(shared: &Shared, job: Option<&Job>) {
     let (Some(store), Some(job)) = (&shared.sources.store, job) else { return };
     let (id, ok) = (job.id, job.state == JobState::Done);
     let ended = Ended { ok, matched: job.matched, done: job.done, failed: job.failed, note: &job.note };
