@@ -5,7 +5,6 @@ use api::{banner, demo, startup};
 use shared::{
     clock::Clock,
     config::{self, Config, Source, document},
-    files,
     lifecycle::{Lifecycle, Signals},
     telemetry,
 };
@@ -69,7 +68,6 @@ async fn run() -> anyhow::Result<ExitCode> {
 }
 
 async fn serve(config: Config) -> anyhow::Result<ExitCode> {
-    files::allow(config.gateway.limits.connections);
     let platform = startup::Platform::start(config, Clock::System, Lifecycle::new()).await?;
     let signals = Signals::catch()?;
     println!("{}", banner::text(&platform.app));

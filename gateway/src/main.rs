@@ -10,7 +10,6 @@ use shared::{
     clock::Clock,
     config::{Config, Source},
     engine::Engine,
-    files,
     lifecycle::{Lifecycle, Signals},
     metrics::Metrics,
     ops::Ops,
@@ -54,7 +53,6 @@ async fn run() -> anyhow::Result<ExitCode> {
         "REDIS_URL is not set: with the memory engine the api hosts the gateway (run pitchey-api instead)"
     );
     telemetry::init(&config.log).context("LOG_FILTER")?;
-    files::allow(config.gateway.limits.connections);
     serve(config).await
 }
 
