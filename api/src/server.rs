@@ -251,9 +251,13 @@ async fn shake_hands(app: &App, tls: &Tls, stream: TcpStream, peer: SocketAddr) 
 /// and the pipeline costs many times what the upgrade does. `None` when it did, or when nothing came.
 async fn past_the_gateway(app: &App, stream: TcpStream, peer: SocketAddr) -> Option<TcpStream> {
     let Some(sockets) = app.sockets.get() else { return Some(stream) };
+    let nothing_comes = async {
+        app.lifecycle.soft().cancelled().await;
+        sleep(FIRST_WORD).await; // its first bytes may be on their way
+    };
     tokio::select! {
         biased;
-        () = app.lifecycle.soft().cancelled() => None, // nobody asked anything yet
+        () = nothing_comes => None,
         taken = timeout(app.config.http.header_timeout, sockets.take(stream, peer.ip())) => taken.ok()?,
     }
 }

@@ -231,8 +231,8 @@ mod tests {
 
     #[test]
     fn an_engine_that_cannot_be_used_is_said_once_with_its_setting() {
-        let error = StartError::from(EngineError::Unavailable { what: "connect" });
+        let error = StartError::from(EngineError::Settings { why: "REDIS_URL: there is no host".into() });
         let said = format!("{:#}", anyhow::Error::from(error));
-        assert_eq!(said, "REDIS_URL: the engine is unavailable: failed to connect");
+        assert_eq!(said, "the engine's settings: REDIS_URL: there is no host");
     }
 }
