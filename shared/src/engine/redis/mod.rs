@@ -15,7 +15,7 @@
 //! # Time
 //!
 //! Scripts take the time from Redis, so that the clocks of nodes need not agree. Only a hand-moved clock (tests) is
-//! passed in instead; see [`Link::now`].
+//! passed in instead.
 
 mod address;
 mod cache;
