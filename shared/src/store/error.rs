@@ -133,6 +133,7 @@ const NAMED_BY_COLUMNS: &[(&str, &str)] = &[
     ("nda_requests.pitch_id, nda_requests.requester_id", "idx_nda_requests_pending"),
     ("process_leases.role", "idx_process_leases_owner"),
     ("pitch_views.pitch_id, pitch_views.viewer_id, pitch_views.day", "idx_pitch_views_daily"),
+    ("operator_actions.key", "idx_operator_actions_key"),
 ];
 
 /// The constraint's name as PostgreSQL would give it.
