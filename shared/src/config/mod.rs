@@ -4,7 +4,7 @@
 //! environment; it is handed the section it needs.
 //!
 //! ```text
-//! source.rs    the layers: file < environment < flags        registry.rs  every setting, once
+//! source.rs    the layers: file < environment < flags        registry/    every setting, once
 //! value.rs     text <-> value                                load.rs      layers -> Config, computed values
 //! validate.rs  rules between settings                        document.rs  the README's table, the flags' help
 //! ```

@@ -1,4 +1,4 @@
-//! One setting: its names, its documentation, and how text becomes its value. Which ones there are: `registry.rs`.
+//! One setting: its names, its documentation, and how text becomes its value. Which ones there are: `registry`.
 
 use super::{Config, value::Codec};
 
