@@ -1,8 +1,8 @@
-//! What has to be done now and then: sessions and registrations that nobody can use any more are removed, and
-//! publications that a crash or a busy store cut off are told to the rest of the followers.
+//! What has to be done now and then: sessions, registrations and invalidations that nobody needs any more are removed,
+//! and publications that a crash or a busy store cut off are told to the rest of the followers.
 
 use crate::{announcements, app::App};
-use shared::store::{StoreError, sessions, verifications};
+use shared::store::{StoreError, invalidations, sessions, verifications};
 use std::time::Duration;
 
 /// How often.
@@ -27,14 +27,15 @@ pub async fn run(app: App) {
     }
 }
 
-/// Removes every expired session and registration, a batch at a time; returns how many.
+/// Removes every expired session, registration and invalidation, a batch at a time; returns how many.
 pub async fn expire(app: &App) -> Result<u64, StoreError> {
     let mut removed = 0;
     while !app.lifecycle.stopping() {
         let batch = app
             .store
             .tx("housekeeping.expire", async |tx| {
-                Ok(sessions::expire(tx, BATCH).await? + verifications::expire(tx, BATCH).await?)
+                let expired = sessions::expire(tx, BATCH).await? + verifications::expire(tx, BATCH).await?;
+                Ok(expired + invalidations::expire(tx, BATCH).await?)
             })
             .await?;
         removed += batch;

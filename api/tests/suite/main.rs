@@ -16,6 +16,7 @@ mod notifications;
 mod outage;
 mod pitches;
 mod process;
+mod revocation;
 mod session;
 mod stores;
 mod support;

@@ -18,6 +18,7 @@ mod hostile;
 mod inbox;
 mod liveness;
 mod presence;
+mod redis;
 mod rooms;
 mod shed;
 mod slow;

@@ -4,7 +4,8 @@
 use gateway::{Gateway, Parts};
 use serde_json::{Value, json};
 use shared::{
-    config::{GatewayConfig, HttpConfig, SessionConfig},
+    clock::Clock,
+    config::{GatewayConfig, HttpConfig, RedisConfig, SessionConfig},
     engine::Engine,
     id::{ConversationId, SessionId, UserId},
     lifecycle::Lifecycle,
@@ -13,7 +14,7 @@ use shared::{
     ops::Ops,
     protocol::CloseReason,
     relay::Relay,
-    secret::Token,
+    secret::{Secret, Token},
     store::{sessions, users},
     testkit::{TestStore, socket::within, tls::Authority},
     tls::Tls,
@@ -63,9 +64,23 @@ impl TestNode {
     }
 
     async fn listening(change: impl FnOnce(&mut GatewayConfig), tls: Option<Tls>) -> Self {
+        Self::with_relay(Engine::memory, tls, change).await
+    }
+
+    /// On Redis instead of memory.
+    pub(crate) async fn on_redis(url: String) -> Self {
+        let config = RedisConfig { url: Some(Secret::new(url)), ..RedisConfig::default() };
+        Self::with_relay(|clock| Engine::redis(&config, clock).expect("settings that can work"), None, |_| {}).await
+    }
+
+    async fn with_relay(
+        engine: impl FnOnce(Clock) -> Engine,
+        tls: Option<Tls>,
+        change: impl FnOnce(&mut GatewayConfig),
+    ) -> Self {
         let kit = std::sync::Arc::new(TestStore::sqlite().await);
         let clock = kit.store.clock().clone();
-        let engine = Engine::memory(clock.clone());
+        let engine = engine(clock.clone());
         let ops = Ops::new(kit.store.clone(), engine, clock, SessionConfig::default());
         let node = Self::on(kit, ops, tls, change).await;
         let relay = Relay::new(node.ops.store().clone(), node.ops.engine().clone(), node.metrics.clone());
@@ -95,7 +110,7 @@ impl TestNode {
             metrics: metrics.clone(),
             lifecycle: lifecycle.clone(),
         };
-        let gateway = Gateway::start(parts).await.expect("the memory engine is there");
+        let gateway = Gateway::start(parts).await.expect("it needs no engine to start");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let addr = listener.local_addr().expect("a bound listener");
         let (serving, accepting) = (gateway.clone(), tls.clone());

@@ -122,6 +122,23 @@ impl Engine {
         }
     }
 
+    /// Which connection to Redis this is, counted from 1; `None` while there is none. In memory there is only one. After
+    /// another one began, Redis may have forgotten the last things it was told: a replica took over, or it restarted.
+    pub fn life(&self) -> Option<u64> {
+        match &self.broker {
+            Broker::Memory(_) => Some(1),
+            Broker::Redis(broker) => broker.link().life(),
+        }
+    }
+
+    /// Waits until [`Engine::life`] says something else.
+    pub async fn other_life(&self, than: Option<u64>) {
+        match &self.broker {
+            Broker::Memory(_) => std::future::pending().await,
+            Broker::Redis(broker) => broker.link().other_life(than).await,
+        }
+    }
+
     /// The engine the settings ask for: Redis when there is a URL, memory when there is none.
     pub fn connect(config: &RedisConfig, clock: Clock) -> Result<Self, EngineError> {
         match config.url {

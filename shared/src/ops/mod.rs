@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A database connection is held for the length of one call, never by whoever calls (invariant 4). What an operation
-//! commits survives any crash; what it tells the engine afterwards is only speed, with two exceptions that are
-//! retried: tombstones of sessions and of memberships.
+//! commits survives any crash; what it tells the engine afterwards is only speed. What caches must hear (ends of
+//! sessions and of memberships) is committed with the change too, and the relay goes on until the engine has it.
 //!
 //! An operation that changes something is spawned on the lifecycle's tracker by callers whose client may hang up:
 //! dropping it undoes it, which is safe, but not what the client wanted.
@@ -36,11 +36,12 @@ pub(crate) use inbox::{frame, page_bounds};
 pub use messages::SentMessage;
 pub use notifications::{Feed, MarkRead, MarkedRead};
 pub use rooms::EVERYBODY;
+pub(crate) use rooms::belongs_in_store;
 
 use crate::{
     clock::Clock,
     config::{GatewayConfig, SessionConfig},
-    engine::Engine,
+    engine::{Engine, EngineError},
     model::Identity,
     secret::TokenHash,
     store::Store,
@@ -113,6 +114,14 @@ impl Ops {
 impl std::fmt::Debug for Ops {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Ops").field("store", self.store()).finish_non_exhaustive()
+    }
+}
+
+/// The end of an attempt to tell a cache at once what it must hear. The change is committed, so failing the call would be
+/// wrong; the relay tells it within a second of the engine's return.
+fn heard(what: &'static str, outcome: Result<(), EngineError>) {
+    if let Err(problem) = outcome {
+        tracing::debug!(%problem, "failed to {what}: left to the relay");
     }
 }
 

@@ -11,22 +11,20 @@
 //! room and user. A pitch has two kinds of them: "is its creator" per user, and "is published" under the user
 //! [`EVERYBODY`], so that one tombstone closes the room for all viewers when it is withdrawn.
 //!
-//! Whoever changes the rows behind an answer tells the cache after the commit (`members.grant`, `members.revoke`, or
-//! the methods here): answers are believed for ten minutes.
+//! Answers are believed for ten minutes. Whoever changes the rows behind one notes it in the same transaction
+//! (`store::invalidations`), and tells the cache after the commit (the methods here), which is only quicker.
 
-use super::{Ops, OpsError};
+use super::{Ops, OpsError, heard};
 use crate::{
     engine::Membership,
     id::{PitchId, UserId},
     model::Identity,
     protocol::{RoomKind, RoomName},
-    store::rooms,
+    store::{Store, StoreError, rooms},
 };
 use std::collections::HashSet;
-use uuid::Uuid;
 
-/// Stands for every signed-in user in the membership cache and in `Control::MembershipRevoked`. Nobody has this id.
-pub const EVERYBODY: UserId = UserId(Uuid::nil());
+pub use rooms::EVERYBODY;
 
 impl Ops {
     /// Whether this identity (`None`: an anonymous socket) may enter the room.
@@ -71,9 +69,9 @@ impl Ops {
     pub async fn pitch_visibility_changed(&self, pitch: PitchId, published: bool) {
         let (room, members) = (RoomName::pitch(pitch), &self.engine().members);
         if published {
-            self.insist("open a pitch's room", || members.grant(&room, EVERYBODY)).await;
+            heard("open a pitch's room", members.grant(&room, EVERYBODY).await);
         } else {
-            self.insist("close a pitch's room", || members.revoke(&room, EVERYBODY)).await;
+            heard("close a pitch's room", members.revoke(&room, EVERYBODY).await);
         }
     }
 
@@ -81,7 +79,7 @@ impl Ops {
     pub async fn pitch_deleted(&self, pitch: PitchId, creator: UserId) {
         let (room, members) = (RoomName::pitch(pitch), &self.engine().members);
         for user in [EVERYBODY, creator] {
-            self.insist("close a pitch's room", || members.revoke(&room, user)).await;
+            heard("close a pitch's room", members.revoke(&room, user).await);
         }
     }
 
@@ -97,7 +95,7 @@ impl Ops {
             Ok(Membership::Denied) => return Ok(false),
             Ok(Membership::Unknown) | Err(_) => {}
         }
-        let allowed = self.belongs_in_store(room, user).await?;
+        let allowed = belongs_in_store(self.store(), room, user).await?;
         if members.fill(room, user, allowed).await.is_err() {
             return Ok(allowed);
         }
@@ -107,16 +105,17 @@ impl Ops {
             Ok(Membership::Allowed | Membership::Unknown) | Err(_) => allowed,
         })
     }
+}
 
-    async fn belongs_in_store(&self, room: &RoomName, user: UserId) -> Result<bool, OpsError> {
-        let kind = room.kind();
-        let answer = self.store().read("rooms.belongs", async |c| match kind {
-            RoomKind::Conversation(id) => rooms::in_conversation(c, id, user).await,
-            RoomKind::Team(id) => rooms::in_team(c, id, user).await,
-            RoomKind::Pitch(id) if user == EVERYBODY => rooms::pitch_is_published(c, id).await,
-            RoomKind::Pitch(id) => rooms::owns_pitch(c, id, user).await,
-            RoomKind::Public => Ok(false),
-        });
-        Ok(answer.await?)
-    }
+/// The facts: whether the user (or [`EVERYBODY`]) belongs to the room.
+pub(crate) async fn belongs_in_store(store: &Store, room: &RoomName, user: UserId) -> Result<bool, StoreError> {
+    let kind = room.kind();
+    let answer = store.read("rooms.belongs", async |c| match kind {
+        RoomKind::Conversation(id) => rooms::in_conversation(c, id, user).await,
+        RoomKind::Team(id) => rooms::in_team(c, id, user).await,
+        RoomKind::Pitch(id) if user == EVERYBODY => rooms::pitch_is_published(c, id).await,
+        RoomKind::Pitch(id) => rooms::owns_pitch(c, id, user).await,
+        RoomKind::Public => Ok(false),
+    });
+    answer.await
 }

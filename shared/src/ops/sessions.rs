@@ -2,25 +2,22 @@
 //!
 //! A session that is in the cache costs no query, and works while the database does not. One that is not is looked up
 //! together with all others that are asked for at that moment (see `batch.rs`). A revoke deletes the row, then leaves
-//! tombstones under every token of the session; a look-up that raced it finds the tombstone and says no.
+//! tombstones under every token of the session; a look-up that raced it finds the tombstone and says no. While the
+//! engine is away every look-up asks the store, and the relay leaves the tombstones when it is back
+//! (`store::invalidations`).
 
-use super::{Ops, OpsError};
+use super::{Ops, OpsError, heard};
 use crate::{
     clock::Timestamp,
-    engine::{CachedSession, EngineError},
+    engine::CachedSession,
     id::{SessionId, UserId},
     model::{Identity, Portal},
     secret::{Token, TokenHash},
     store::sessions::{self, Revoked, Rotation},
 };
-use std::time::Duration;
 
 /// No token of ours is longer; what is, is not worth hashing.
 const TOKEN_BYTES: usize = 128;
-/// How often a tombstone is tried to be left before the log is told.
-const TOMBSTONE_ATTEMPTS: u32 = 4;
-/// Wait before the second attempt; doubled after each.
-const TOMBSTONE_WAIT: Duration = Duration::from_millis(50);
 
 impl Ops {
     /// Who presents this session token; `None` if it is unknown, expired or revoked.
@@ -111,7 +108,7 @@ impl Ops {
         let sessions = &self.engine().sessions;
         // The old token's entry ends with the grace and stays in its place: a look-up that raced us cannot fill it in.
         let ending = Identity { expires_at: self.clock().now() + grace, ..identity.clone() };
-        self.insist("end the old token", || sessions.put(&old, &ending)).await;
+        heard("end the old token", sessions.put(&old, &ending).await);
         let _ = sessions.put(&token.hash(), &identity).await;
         Ok((token, identity))
     }
@@ -146,13 +143,13 @@ impl Ops {
         Ok(revoked.len())
     }
 
-    /// Leaves tombstones for sessions whose rows are gone. For business changes that revoke in their own transaction;
-    /// to be called right after the commit.
+    /// Leaves tombstones for sessions whose rows are gone, so that the relay need not be waited for. For business changes
+    /// that revoke in their own transaction; to be called right after the commit.
     pub async fn bury(&self, revoked: &[Revoked]) {
         for session in revoked {
             let tokens: Vec<_> = std::iter::once(session.token_hash).chain(session.previous_token_hash).collect();
             let sessions = &self.engine().sessions;
-            self.insist("bury a session", || sessions.revoke(session.session_id, &tokens)).await;
+            heard("bury a session", sessions.revoke(session.session_id, &tokens).await);
         }
     }
 
@@ -174,22 +171,5 @@ impl Ops {
             }
         }
         Ok(self.is_live(&identity).then_some(identity))
-    }
-
-    /// What a cache must hear, because it would be wrong for up to an hour otherwise. The change is committed: failing
-    /// the call would be wrong too.
-    pub(super) async fn insist<F>(&self, what: &'static str, tell: impl Fn() -> F)
-    where
-        F: Future<Output = Result<(), EngineError>>,
-    {
-        let mut wait = TOMBSTONE_WAIT;
-        for attempt in 1..=TOMBSTONE_ATTEMPTS {
-            match tell().await {
-                Ok(()) => return,
-                Err(error) if attempt == TOMBSTONE_ATTEMPTS => tracing::error!(%error, "failed to {what}"),
-                Err(_) => tokio::time::sleep(wait).await,
-            }
-            wait *= 2;
-        }
     }
 }

@@ -1,8 +1,10 @@
-//! The relay: carries committed inbox rows to the engine, and device cursors back to the store (invariant 3).
+//! The relay: carries committed inbox rows and invalidations to the engine, and device cursors back to the store
+//! (invariants 3 and 11).
 //!
 //! ```text
 //!  business change ─commit─▶ inbox rows ──▶ deliver ──▶ engine.mailbox ──▶ nodes
 //!                   └ bell ─ ─ ─ ─ ─ ─ ─ ─ ─ ┘
+//!                   └─ invalidations ───▶ invalidate ─▶ session and membership caches
 //!  nodes ── ack ──▶ engine.mailbox ──▶ cursors ──▶ inbox_cursors ──▶ trimming
 //! ```
 //!
@@ -10,12 +12,15 @@
 //! marks only grow. What is lost by a crash at any point is time: the rows are the outbox, and whoever starts next
 //! goes on where `inbox_head.relayed` stands. The bell only makes it quick; the poll is the guarantee.
 //!
+//! Of invalidations the same is true: what several relays tell a cache at once is the same tombstone.
+//!
 //! It deliberately has no leases. With several relays an entry may be read more than once, which costs a query, and the
 //! one that comes second finds nothing to do.
 
 mod cursors;
 mod deliver;
 mod health;
+mod invalidate;
 
 use crate::{engine::Engine, lifecycle::Lifecycle, metrics::Metrics, ops::OpsError, store::Store};
 use health::Health;
@@ -45,7 +50,13 @@ impl Relay {
     /// Runs until the soft stop; then delivers and flushes what is there, once, and ends. To be spawned on the
     /// lifecycle's tracker; the hard stop drops it, which loses nothing.
     pub async fn run(self, lifecycle: Lifecycle) {
-        let work = async { tokio::join!(self.keep_delivering(&lifecycle), self.keep_cursors(&lifecycle)) };
+        let work = async {
+            tokio::join!(
+                self.keep_delivering(&lifecycle),
+                self.keep_invalidating(&lifecycle),
+                self.keep_cursors(&lifecycle)
+            )
+        };
         tokio::select! {
             biased;
             () = lifecycle.hard().cancelled() => {}

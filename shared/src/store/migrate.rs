@@ -43,6 +43,7 @@ both! {
     10 "0010_announcements";
     11 "0011_registrations";
     12 "0012_operators";
+    13 "0013_invalidations";
 }
 
 /// Applies what is missing, each file in its own transaction. Refuses a database that is newer, or whose applied

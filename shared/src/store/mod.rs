@@ -66,6 +66,7 @@ pub mod health;
 mod histogram;
 pub mod inbox;
 pub mod installation;
+pub mod invalidations;
 pub mod leases;
 pub mod messages;
 mod migrate;

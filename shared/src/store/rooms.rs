@@ -6,6 +6,10 @@ use super::{
 };
 use crate::id::{ConversationId, PitchId, TeamId, UserId};
 use sqlx::QueryBuilder;
+use uuid::Uuid;
+
+/// Stands for every signed-in user in the membership cache and in `Control::MembershipRevoked`. Nobody has this id.
+pub const EVERYBODY: UserId = UserId(Uuid::nil());
 
 /// Whether the user is in the conversation.
 pub async fn in_conversation(conn: &mut Conn, id: ConversationId, user: UserId) -> Result<bool, StoreError> {

@@ -2,10 +2,13 @@
 //!
 //! A session keeps its id for life. Its token is replaced on a portal switch; the token before works until
 //! `previous_valid_until`, so that requests already under way survive the switch (R-006).
+//!
+//! Whatever ends a session or a token here notes it for the caches in the same transaction (see [`invalidations`]).
 
 use super::{
     StoreError,
     conn::{Conn, Tx, execute, with_conn},
+    invalidations::{self, Invalidation},
 };
 use crate::{
     clock::Timestamp,
@@ -175,8 +178,8 @@ pub struct Rotation {
 /// Replaces the token and switches the portal. False if the session is gone, somebody else rotated it first, or its
 /// owner may not enter the portal; then nothing changed.
 pub async fn rotate(tx: &mut Tx, rotation: Rotation) -> Result<bool, StoreError> {
-    let now = tx.now();
-    execute!(
+    let (now, ends) = (tx.now(), tx.now() + rotation.grace);
+    let changed = execute!(
         tx,
         sqlx::query(
             "update sessions set previous_token_hash = token_hash, previous_valid_until = $5,
@@ -188,10 +191,13 @@ pub async fn rotate(tx: &mut Tx, rotation: Rotation) -> Result<bool, StoreError>
         .bind(rotation.old)
         .bind(rotation.new)
         .bind(rotation.portal)
-        .bind(now + rotation.grace)
+        .bind(ends)
         .bind(now)
-    )
-    .map(|changed| changed == 1)
+    )?;
+    if changed == 1 {
+        invalidations::write(tx, &[Invalidation::Token(rotation.old)], ends).await?;
+    }
+    Ok(changed == 1)
 }
 
 /// The user's live sessions, newest first.
@@ -211,7 +217,7 @@ pub async fn list(conn: &mut Conn, user: UserId) -> Result<Vec<Session>, StoreEr
 
 /// Ends one session of this user; `None` if the user has no such session.
 pub async fn revoke(tx: &mut Tx, user: UserId, id: SessionId) -> Result<Option<Revoked>, StoreError> {
-    with_conn!(tx, |c| {
+    let ended: Option<Revoked> = with_conn!(tx, |c| {
         sqlx::query_as(
             "delete from sessions where user_id = $1 and id = $2
              returning id, user_id, token_hash, previous_token_hash",
@@ -220,12 +226,14 @@ pub async fn revoke(tx: &mut Tx, user: UserId, id: SessionId) -> Result<Option<R
         .bind(id)
         .fetch_optional(c)
         .await
-    })
+    })?;
+    note(tx, ended.as_slice()).await?;
+    Ok(ended)
 }
 
 /// Ends every session of this user but one.
 pub async fn revoke_others(tx: &mut Tx, user: UserId, keep: SessionId) -> Result<Vec<Revoked>, StoreError> {
-    with_conn!(tx, |c| {
+    let ended: Vec<Revoked> = with_conn!(tx, |c| {
         sqlx::query_as(
             "delete from sessions where user_id = $1 and id <> $2
              returning id, user_id, token_hash, previous_token_hash",
@@ -234,17 +242,34 @@ pub async fn revoke_others(tx: &mut Tx, user: UserId, keep: SessionId) -> Result
         .bind(keep)
         .fetch_all(c)
         .await
-    })
+    })?;
+    note(tx, &ended).await?;
+    Ok(ended)
 }
 
 /// Ends every session of this user.
 pub async fn revoke_all(tx: &mut Tx, user: UserId) -> Result<Vec<Revoked>, StoreError> {
-    with_conn!(tx, |c| {
+    let ended: Vec<Revoked> = with_conn!(tx, |c| {
         sqlx::query_as("delete from sessions where user_id = $1 returning id, user_id, token_hash, previous_token_hash")
             .bind(user)
             .fetch_all(c)
             .await
-    })
+    })?;
+    note(tx, &ended).await?;
+    Ok(ended)
+}
+
+/// For the caches.
+async fn note(tx: &mut Tx, ended: &[Revoked]) -> Result<(), StoreError> {
+    let (now, ended) = (tx.now(), ended.iter().map(Invalidation::from).collect::<Vec<_>>());
+    invalidations::write(tx, &ended, now).await
+}
+
+impl From<&Revoked> for Invalidation {
+    fn from(ended: &Revoked) -> Self {
+        let (session, token) = (ended.session_id, ended.token_hash);
+        Self::Session { session, token, previous: ended.previous_token_hash }
+    }
 }
 
 /// Those of these sessions that have neither ended nor expired, and until when they live.

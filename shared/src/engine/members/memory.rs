@@ -52,6 +52,10 @@ impl MemoryMembers {
         self.0.answers.put_if((room.clone(), user), Answer::Yes, |_| true);
     }
 
+    pub(super) fn forget(&self, room: &RoomName, user: UserId) {
+        self.0.answers.remove_if(&(room.clone(), user), |_| true);
+    }
+
     pub(super) fn revoke(&self, room: &RoomName, user: UserId) {
         self.0.answers.put_if((room.clone(), user), Answer::No, |_| true);
         // Last, so that a node that hears of it and looks finds the tombstone.

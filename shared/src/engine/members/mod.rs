@@ -3,7 +3,8 @@
 //! # Contract
 //!
 //! Answers live [`TTL`]. `fill` is set-if-absent; `revoke` leaves a tombstone that a racing `fill` cannot overwrite and
-//! tells every node ([`super::Control::MembershipRevoked`]); `grant` is for the one who just changed the rows.
+//! tells every node ([`super::Control::MembershipRevoked`]); `grant` is for the one who just changed the rows, `forget`
+//! for the relay, which comes later.
 
 mod memory;
 mod redis;
@@ -61,6 +62,15 @@ impl MemberCache {
         match self {
             Self::Memory(members) => members.grant(room, user),
             Self::Redis(members) => return members.grant(room, user).await,
+        }
+        Ok(())
+    }
+
+    /// The rows were changed, and the store knows how: whatever is here, a tombstone too, makes room for what it says.
+    pub async fn forget(&self, room: &RoomName, user: UserId) -> Result<(), EngineError> {
+        match self {
+            Self::Memory(members) => members.forget(room, user),
+            Self::Redis(members) => return members.forget(room, user).await,
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use crate::{
     engine::{
         Control, EngineError,
         broker::RedisBroker,
-        redis::{CACHE_GET, CACHE_PUT, Link, millis},
+        redis::{CACHE_FORGET, CACHE_GET, CACHE_PUT, Link, millis},
     },
     id::UserId,
     protocol::RoomName,
@@ -43,6 +43,11 @@ impl RedisMembers {
 
     pub(super) async fn grant(&self, room: &RoomName, user: UserId) -> Result<(), EngineError> {
         self.put(room, user, "nothing", YES).await
+    }
+
+    pub(super) async fn forget(&self, room: &RoomName, user: UserId) -> Result<(), EngineError> {
+        let (key, args) = (self.link.keys().member(room, user), vec![self.link.now()]);
+        self.link.run("forget a membership", &CACHE_FORGET, vec![key], args).await.map(drop)
     }
 
     pub(super) async fn revoke(&self, room: &RoomName, user: UserId) -> Result<(), EngineError> {

@@ -223,6 +223,16 @@ impl Route {
         Ok(current)
     }
 
+    /// Which connection this is, counted from 1; `None` while there is none.
+    pub(in crate::engine) fn life(&self) -> Option<u64> {
+        self.0.lives.number()
+    }
+
+    /// Waits until that changes.
+    pub(in crate::engine) async fn other_life(&self, than: Option<u64>) {
+        self.0.lives.other_than(than).await;
+    }
+
     /// How the connection is.
     pub(in crate::engine) fn health(&self) -> LinkHealth {
         let mut health = self.0.lives.health();

@@ -110,6 +110,18 @@ impl<T: Clone> Lives<T> {
         }
     }
 
+    /// Which life this is, counted from 1; `None` while there is none.
+    pub(in crate::engine) fn number(&self) -> Option<u64> {
+        self.state.borrow().number()
+    }
+
+    /// Waits until it is another life than this, or none, or one at last.
+    pub(in crate::engine) async fn other_than(&self, number: Option<u64>) {
+        let mut states = self.state.subscribe();
+        // It cannot be closed: we hold the sender.
+        let _ = states.wait_for(|state| state.number() != number).await;
+    }
+
     /// How many lives there have been.
     pub(in crate::engine) fn connects(&self) -> u64 {
         self.state.borrow().connects
@@ -122,6 +134,12 @@ impl<T: Clone> Lives<T> {
             Phase::Starting | Phase::Up(_) => None,
         };
         LinkHealth { up: matches!(state.phase, Phase::Up(_)), connects: state.connects, since: state.since, problem }
+    }
+}
+
+impl<T> State<T> {
+    fn number(&self) -> Option<u64> {
+        matches!(self.phase, Phase::Up(_)).then_some(self.connects)
     }
 }
 

@@ -68,10 +68,14 @@ impl MemorySessions {
         self.0.sessions.remove_if(token, |slot| matches!(slot, Slot::Live(_)));
     }
 
+    pub(super) fn bury(&self, token: &TokenHash) {
+        self.0.sessions.put_if(*token, Slot::Tombstone, |_| true);
+    }
+
     pub(super) fn revoke(&self, session: SessionId, tokens: &[TokenHash]) {
         self.0.revoked.put_if(session, (), |_| true);
         for token in tokens {
-            self.0.sessions.put_if(*token, Slot::Tombstone, |_| true);
+            self.bury(token);
         }
         // Last, so that a node that hears of it and looks finds the tombstone.
         self.0.broker.control(&Control::SessionRevoked(session));

@@ -84,6 +84,15 @@ impl SessionCache {
         Ok(())
     }
 
+    /// Leaves a tombstone under one token whose session goes on under another one.
+    pub async fn bury(&self, token: &TokenHash) -> Result<(), EngineError> {
+        match self {
+            Self::Memory(sessions) => sessions.bury(token),
+            Self::Redis(sessions) => return sessions.bury(token).await,
+        }
+        Ok(())
+    }
+
     /// Buries a session under all its hashes and tells every node.
     pub async fn revoke(&self, session: SessionId, tokens: &[TokenHash]) -> Result<(), EngineError> {
         match self {

@@ -61,6 +61,12 @@ impl RedisSessions {
         self.link.run("forget a session", &CACHE_FORGET, vec![key], args).await.map(drop)
     }
 
+    pub(super) async fn bury(&self, token: &TokenHash) -> Result<(), EngineError> {
+        let [stays, tombstone] = ["nothing", "-"].map(Value::from_static_str);
+        let args = vec![self.link.now(), millis(TTL), stays, tombstone];
+        self.link.run("bury a token", &CACHE_PUT, vec![self.link.keys().token(token)], args).await.map(drop)
+    }
+
     pub(super) async fn revoke(&self, session: SessionId, tokens: &[TokenHash]) -> Result<(), EngineError> {
         let keys = self.link.keys();
         let bury = |partition| {

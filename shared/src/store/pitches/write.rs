@@ -8,9 +8,12 @@ use super::order::title_key;
 use crate::{
     id::{PitchId, UserId},
     model::{Confidential, Format, PitchStatus, PitchText, Stage},
+    protocol::RoomName,
     store::{
         StoreError, Tx,
         conn::{execute, with_conn},
+        invalidations::{self, Invalidation},
+        rooms::EVERYBODY,
         words,
     },
 };
@@ -136,6 +139,9 @@ pub async fn publish(tx: &mut Tx, id: PitchId, owner: UserId) -> Result<bool, Re
         .fetch_optional(c)
         .await
     })?;
+    if published.is_some() {
+        note(tx, id, &[EVERYBODY]).await?;
+    }
     Ok(published.is_some_and(|(first,)| first))
 }
 
@@ -153,6 +159,9 @@ pub async fn archive(tx: &mut Tx, id: PitchId, owner: UserId) -> Result<bool, Re
         .bind(id)
         .bind(now)
     )?;
+    if done > 0 {
+        note(tx, id, &[EVERYBODY]).await?;
+    }
     Ok(done > 0)
 }
 
@@ -160,7 +169,15 @@ pub async fn archive(tx: &mut Tx, id: PitchId, owner: UserId) -> Result<bool, Re
 pub async fn delete(tx: &mut Tx, id: PitchId, owner: UserId, expected: Option<i64>) -> Result<(), Refusal> {
     claim(tx, id, owner, expected).await?;
     execute!(tx, sqlx::query("delete from pitches where id = $1").bind(id))?;
+    note(tx, id, &[EVERYBODY, owner]).await?;
     Ok(())
+}
+
+/// For the caches: whether these users may enter the pitch's room changed.
+async fn note(tx: &mut Tx, id: PitchId, users: &[UserId]) -> Result<(), StoreError> {
+    let (now, room) = (tx.now(), RoomName::pitch(id));
+    let changed: Vec<_> = users.iter().map(|user| Invalidation::Room(room.clone(), *user)).collect();
+    invalidations::write(tx, &changed, now).await
 }
 
 /// Puts a published pitch on the editors' list, or takes it off. The caller has made sure that an editor asks. The

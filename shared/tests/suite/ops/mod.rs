@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::unchecked_time_subtraction, reason = "tests: a panic is the report")]
 
 mod inbox;
+mod invalidations;
 mod messages;
 mod notifications;
 mod relay;

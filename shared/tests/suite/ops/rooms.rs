@@ -14,7 +14,7 @@ const TEAM_OF_ADA: &str = "insert into teams (id, name, created_by, created_at, 
     select id, 'team', id, created_at, created_at from users where username = 'ada'";
 const ADA_AND_BOB_JOIN: &str = "insert into team_members (team_id, user_id, role, joined_at)
     select t.id, u.id, 'member', u.created_at from teams t, users u where u.username in ('ada', 'bob')";
-const DRAFT_OF_ADA: &str = "insert into pitches (id, creator_id, title, logline, genre, format, stage, created_at, updated_at)
+pub(super) const DRAFT_OF_ADA: &str = "insert into pitches (id, creator_id, title, logline, genre, format, stage, created_at, updated_at)
     select id, id, 'title', 'logline', 'Drama', 'feature', 'script', created_at, created_at from users where username = 'ada'";
 const PUBLISH: &str = "update pitches set status = 'published', published_at = created_at";
 const BOB_SIGNS: &str = "insert into ndas (id, user_id, pitch_id, status, created_at, updated_at)

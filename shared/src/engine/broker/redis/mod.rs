@@ -209,6 +209,10 @@ impl RedisBroker {
         self.link.info().await
     }
 
+    pub(in crate::engine) fn link(&self) -> &Link {
+        &self.link
+    }
+
     pub(in crate::engine) fn health(&self) -> EngineHealth {
         EngineHealth {
             deployment: self.link.address().deployment(),
