@@ -202,11 +202,10 @@ impl<'a> Frame<'a> {
     pub fn parse(text: &'a str) -> Self {
         match serde_json::from_str::<Head<'a>>(text) {
             Err(problem) => Self { id: None, command: Err(BadFrame::Malformed(describe(&problem))) },
-            Ok(head) if !echoable(head.id) => Self {
-                id: None,
-                command: Err(BadFrame::Malformed(format!("id must be a string or number of at most {ID_BYTES} bytes"))),
+            Ok(head) => match head.id.map_or(Ok(()), echoable) {
+                Ok(()) => Self { id: head.id, command: Command::parse(&head.kind, text) },
+                Err(problem) => Self { id: None, command: Err(BadFrame::Malformed(problem)) },
             },
-            Ok(head) => Self { id: head.id, command: Command::parse(&head.kind, text) },
         }
     }
 }
@@ -217,7 +216,7 @@ impl<'a> Command<'a> {
             serde_json::from_str(text).map_err(|problem| BadFrame::Invalid(describe(&problem)))
         }
         match kind {
-            "ping" => body(text).map(Self::Ping),
+            "ping" => body(text).and_then(Ping::checked).map(Self::Ping),
             "auth" => body(text).map(Self::Auth),
             "ack" => body(text).map(Self::Ack),
             "join" => body(text).map(Self::Join),
@@ -233,12 +232,25 @@ impl<'a> Command<'a> {
     }
 }
 
+impl Ping<'_> {
+    /// `t` is echoed unread.
+    fn checked(self) -> Result<Self, BadFrame> {
+        if let Some(t) = self.t {
+            let look = Look::at(t.get());
+            look.values_exist(t).map_err(|problem| BadFrame::Invalid(format!("t: {problem}")))?;
+        }
+        Ok(self)
+    }
+}
+
 impl Send<'_> {
     /// `data` is passed on unread, so what other clients' parsers would choke on must stop here.
     fn checked(self) -> Result<Self, BadFrame> {
-        if nesting(self.data.get()) > DATA_DEPTH {
+        let look = Look::at(self.data.get());
+        if look.depth > DATA_DEPTH {
             return Err(BadFrame::Invalid(format!("data is nested deeper than {DATA_DEPTH} levels")));
         }
+        look.values_exist(self.data).map_err(|problem| BadFrame::Invalid(format!("data: {problem}")))?;
         Ok(self)
     }
 }
@@ -252,30 +264,66 @@ impl Message<'_> {
     }
 }
 
-fn echoable(id: Option<&RawValue>) -> bool {
-    id.is_none_or(|raw| {
-        let text = raw.get();
-        text.len() <= ID_BYTES && text.starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit())
-    })
+fn echoable(id: &RawValue) -> Result<(), String> {
+    let text = id.get();
+    if text.len() > ID_BYTES || !text.starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit()) {
+        return Err(format!("id must be a string or number of at most {ID_BYTES} bytes"));
+    }
+    Look::at(text).values_exist(id).map_err(|problem| format!("id: {problem}"))
 }
 
-/// How deep well-formed JSON is nested: one pass, no recursion.
-fn nesting(json: &str) -> usize {
-    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0_usize, false, false);
-    for byte in json.bytes() {
-        match (in_string, byte) {
-            (true, _) if escaped => escaped = false,
-            (true, b'\\') => escaped = true,
-            (_, b'"') => in_string = !in_string,
-            (false, b'[' | b'{') => {
-                depth += 1;
-                deepest = deepest.max(depth);
+/// What one pass over well-formed JSON tells about it, without reading its values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Look {
+    /// How deep it is nested.
+    depth: usize,
+    /// Whether it may hold what has the form of a value and is none: half a surrogate pair (`"\ud800"`), or a number
+    /// beyond every number (`1e999`). Raw values are checked for their form only, and strict parsers refuse both.
+    doubtful: bool,
+}
+
+/// A number of fewer digits, without an exponent, is a number everywhere: 1.8e308 has 309 of them.
+const DIGITS: usize = 300;
+
+impl Look {
+    /// One pass, no recursion.
+    fn at(json: &str) -> Self {
+        let (mut look, mut depth, mut in_string, mut escaped) = (Self { depth: 0, doubtful: false }, 0_usize, false, false);
+        let mut digits = 0;
+        for byte in json.bytes() {
+            match (in_string, byte) {
+                (true, _) if escaped => {
+                    escaped = false;
+                    look.doubtful |= byte == b'u';
+                }
+                (true, b'\\') => escaped = true,
+                (_, b'"') => in_string = !in_string,
+                (false, b'0'..=b'9') => {
+                    digits += 1;
+                    look.doubtful |= digits > DIGITS;
+                    continue;
+                }
+                (false, b'e' | b'E') => look.doubtful |= digits > 0,
+                (false, b'[' | b'{') => {
+                    depth += 1;
+                    look.depth = look.depth.max(depth);
+                }
+                (false, b']' | b'}') => depth = depth.saturating_sub(1),
+                _ => {}
             }
-            (false, b']' | b'}') => depth = depth.saturating_sub(1),
-            _ => {}
+            digits = 0;
         }
+        look
     }
-    deepest
+
+    /// Reads the values if there is any doubt; says which one is none. Few frames have escapes or exponents, and a
+    /// frame is at most 64 KiB.
+    fn values_exist(self, json: &RawValue) -> Result<(), String> {
+        if !self.doubtful {
+            return Ok(());
+        }
+        serde_json::from_str::<serde_json::Value>(json.get()).map(drop).map_err(|problem| describe(&problem))
+    }
 }
 
 /// What `serde_json` says, without the line and column: a frame is one line.
@@ -370,6 +418,37 @@ mod tests {
         assert!(command(&brackets_in_text).is_ok());
     }
 
+    #[test]
+    fn what_has_the_form_of_a_value_and_is_none_is_refused_by_name_and_never_passed_on_or_echoed() {
+        let id = Uuid::now_v7();
+        for no_value in [
+            r#""\ud800""#, r#""\udc00\ud800""#, r#""\uD83D\u0041""#, r#"{"\udfff":1}"#, "1e999", "[-1E400]", &"9".repeat(400),
+        ] {
+            let send = format!(r#"{{"type":"send","id":"{id}","room":"public:lobby","data":{no_value}}}"#);
+            assert!(matches!(command(&send), Err(BadFrame::Invalid(m)) if m.starts_with("data: ")), "{no_value}");
+            let ping = format!(r#"{{"type":"ping","t":{no_value}}}"#);
+            assert!(matches!(command(&ping), Err(BadFrame::Invalid(m)) if m.starts_with("t: ")), "{no_value}");
+        }
+        for no_id in [r#""\ud800""#, r#""a\udfffb""#, "1e999", "-1E+999"] {
+            let text = format!(r#"{{"type":"ping","id":{no_id}}}"#);
+            let frame = Frame::parse(&text);
+            assert!(frame.id.is_none(), "{no_id}");
+            assert!(matches!(frame.command, Err(BadFrame::Malformed(m)) if m.starts_with("id: ")), "{no_id}");
+        }
+        for value in [r#""\ud83d\ude00 \u0041 \\ud800""#, "1e300", "0.5E-999", "[true,false]", &"9".repeat(300)] {
+            let send = format!(r#"{{"type":"send","id":"{id}","room":"public:lobby","data":{value}}}"#);
+            let Ok(Command::Send(send)) = command(&send) else { panic!("{value}") };
+            assert_eq!(send.data.get(), value, "passed on as it was written");
+        }
+    }
+
+    #[test]
+    fn plain_data_is_not_read_twice() {
+        for plain in [r#"{"text":"caf\u{e9} 1e999 \\n","n":[-12.5,true,null]}"#, r#""else""#, "false"] {
+            assert!(!Look::at(plain).doubtful, "{plain}");
+        }
+    }
+
     fn position() -> impl Strategy<Value = Option<Position>> {
         prop::option::of(
             (any::<u64>(), any::<u64>()).prop_map(|(bits, seq)| Position { epoch: Epoch::from_bits(bits), seq }),
@@ -423,6 +502,15 @@ mod tests {
             let text = json!({"type": "read", "notifications": ids}).to_string();
             let Ok(Command::Read(read)) = command(&text) else { panic!("{text}") };
             prop_assert_eq!(read.notifications.into_iter().map(|id| id.0).collect::<Vec<_>>(), ids);
+        }
+
+        #[test]
+        fn what_is_passed_on_is_read_by_a_strict_parser(
+            data in "(\\[){0,3}(\"(\\\\u[dD][89abcDEF0][0-9a-f]{2}|\\\\n|[a-z]){0,4}\"|-?[1-9][0-9]{0,3}([eE][+-]?[0-9]{1,3})?)(\\]){0,3}",
+        ) {
+            let text = format!(r#"{{"type":"send","id":"{}","room":"public:lobby","data":{data}}}"#, Uuid::nil());
+            let strict = serde_json::from_str::<serde_json::Value>(&data);
+            prop_assert_eq!(command(&text).is_ok(), strict.is_ok(), "{} {:?}", data, strict);
         }
 
         #[test]
