@@ -28,6 +28,8 @@ pub(crate) struct Hub {
     rooms: AtomicUsize,
     /// Topics whose last member left; looked at once per sweep.
     idle: Mutex<Vec<Arc<Topic>>>,
+    /// Rooms that somebody entered or left since they were last told of (see [`crate::occupancy`]), each once.
+    changed: Mutex<Vec<Arc<Topic>>>,
     /// Topics that got frames since the last sweep, and those that got some since the one before.
     warm: Mutex<Warm>,
 }
@@ -54,7 +56,9 @@ impl Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        if self.topic.remove(self.slot) {
+        let last = self.topic.remove(self.slot);
+        self.hub.note_changed(&self.topic);
+        if last {
             self.hub.note_idle(Arc::clone(&self.topic));
         }
     }
@@ -63,7 +67,15 @@ impl Drop for Entered {
 impl Hub {
     pub(crate) fn new(broker: Broker, node: NodeId) -> Self {
         let topics = DashMap::with_shard_amount(SHARDS);
-        Self { broker, node, topics, rooms: AtomicUsize::new(0), idle: Mutex::default(), warm: Mutex::default() }
+        Self {
+            broker,
+            node,
+            topics,
+            rooms: AtomicUsize::new(0),
+            idle: Mutex::default(),
+            changed: Mutex::default(),
+            warm: Mutex::default(),
+        }
     }
 
     /// Enters a topic: registered first, then confirmed, so that nothing published after this returns is missed.
@@ -79,6 +91,7 @@ impl Hub {
                 continue;
             };
             let entered = Entered { hub: Arc::clone(self), topic, slot };
+            self.note_changed(&entered.topic);
             entered.topic.subscribe_with(self.broker.subscribe(self.node, &key)).await?;
             return Ok(entered);
         }
@@ -117,6 +130,20 @@ impl Hub {
 
     fn is_current(&self, topic: &Arc<Topic>) -> bool {
         self.topics.get(topic.key()).is_some_and(|current| Arc::ptr_eq(&current, topic))
+    }
+
+    /// Somebody entered or left: if it is a room, the other nodes will hear of it.
+    pub(crate) fn note_changed(&self, topic: &Arc<Topic>) {
+        if is_room(topic.key()) && topic.begin_change() {
+            self.changed.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(topic));
+        }
+    }
+
+    /// The rooms that somebody entered or left and that nobody has told of since.
+    pub(crate) fn take_changed(&self) -> Vec<Arc<Topic>> {
+        let mut changed = mem::take(&mut *self.changed.lock().unwrap_or_else(PoisonError::into_inner));
+        changed.retain(|topic| topic.settle_change());
+        changed
     }
 
     fn note_idle(&self, topic: Arc<Topic>) {

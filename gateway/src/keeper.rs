@@ -1,4 +1,5 @@
-//! The node's standing duties towards the engine: renew its lease, announce who went offline, give up idle topics.
+//! The node's standing duties towards the engine: renew its lease, announce who went offline, tell who is in which room,
+//! give up idle topics.
 
 use crate::node::Node;
 use shared::{
@@ -22,6 +23,7 @@ pub(crate) async fn run(node: Arc<Node>) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let (mut renewing, mut sweeping) = (Duty::new("renew the node's lease"), Duty::new("sweep presence"));
+    let mut telling = Duty::new("tell who is in which room");
     let mut count = 0_u32;
     loop {
         tokio::select! {
@@ -35,11 +37,13 @@ pub(crate) async fn run(node: Arc<Node>) {
             renewing.note(renew(&node).await);
         }
         sweeping.note(node.engine().presence.sweep().await.map(drop));
+        telling.note(node.occupancy.tell(&node).await);
         node.hub.sweep().await;
         count = count.wrapping_add(1);
     }
     node.ended.cancel();
     // A clean end: the users' grace starts now instead of when the lease runs out.
+    telling.note(node.occupancy.tell(&node).await);
     Duty::new("retire the node").note(node.engine().presence.retire(&node.incarnation).await);
 }
 

@@ -35,6 +35,7 @@ mod keeper;
 mod listener;
 mod log;
 mod node;
+mod occupancy;
 mod pump;
 mod registry;
 mod revalidate;

@@ -1,6 +1,8 @@
 //! What every part of one gateway shares.
 
-use crate::{bucket::Bucket, closed::ClosedRing, hub::Hub, registry::Registry, shed::Shedding};
+use crate::{
+    bucket::Bucket, closed::ClosedRing, hub::Hub, occupancy::Occupancy, registry::Registry, shed::Shedding,
+};
 use shared::{
     config::{GatewayConfig, HttpConfig},
     engine::{Engine, Incarnation},
@@ -31,6 +33,8 @@ pub(crate) struct Node {
     pub(crate) ops: Ops,
     pub(crate) hub: Arc<Hub>,
     pub(crate) registry: Registry,
+    /// Who is in which room, here and on other nodes.
+    pub(crate) occupancy: Occupancy,
     /// Sockets that ended.
     pub(crate) closed: ClosedRing,
     /// How many sockets took nothing at the last scan while something waited for them.
@@ -82,6 +86,7 @@ impl Node {
             ops,
             hub,
             registry: Registry::default(),
+            occupancy: Occupancy::default(),
             closed: ClosedRing::default(),
             slow: AtomicU32::new(0),
             incarnation,

@@ -34,6 +34,8 @@ pub(crate) struct Topic {
     subscribed: OnceCell<()>,
     /// Set while a task fills the log from the engine; live frames are then left to it.
     pub(crate) filling: AtomicBool,
+    /// Somebody entered or left, and the other nodes have not heard of it.
+    changed: AtomicBool,
     /// Rung when a closed topic has left the hub: whoever wants in then makes a new one.
     gone: Notify,
 }
@@ -54,12 +56,31 @@ impl Topic {
             members: Mutex::default(),
             subscribed: OnceCell::new(),
             filling: AtomicBool::new(false),
+            changed: AtomicBool::new(false),
             gone: Notify::new(),
         }
     }
 
     pub(crate) fn key(&self) -> &engine::Topic {
         &self.key
+    }
+
+    /// The room, if it is one.
+    pub(crate) fn room(&self) -> Option<&RoomName> {
+        match &self.key {
+            engine::Topic::Room(room) => Some(room),
+            engine::Topic::Inbox(_) | engine::Topic::Presence(_) => None,
+        }
+    }
+
+    /// Somebody entered or left; true if that is news since the last [`Topic::settle_change`].
+    pub(crate) fn begin_change(&self) -> bool {
+        !self.changed.swap(true, Ordering::AcqRel)
+    }
+
+    /// The other nodes are about to be told how it is now; true if there was a change to tell of.
+    pub(crate) fn settle_change(&self) -> bool {
+        self.changed.swap(false, Ordering::AcqRel)
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {

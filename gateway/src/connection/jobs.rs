@@ -16,7 +16,7 @@ use shared::{
     model::Identity,
     ops::{MarkRead, OpsError},
     protocol::{
-        CloseReason, Position, RoomKind, RoomName,
+        CloseReason, Position, RoomName,
         command::Status,
         event::{Event, PresenceState, ReadyInbox, ReadyRoom, TYPING_TTL_MS},
     },
@@ -30,8 +30,6 @@ use uuid::Uuid;
 
 /// The server lets one typing event per user and room through in this time.
 const TYPING: Quota = Quota { burst: 1, per: Duration::from_secs(2) };
-/// Users listed in `joined.online`.
-const ONLINE: usize = 100;
 
 /// What the connection does when a job has ended.
 pub(super) enum Done {
@@ -275,20 +273,11 @@ pub(super) async fn join(
     match enter_room(&node, &outbox, who.as_deref(), &room, since).await {
         Err(problem) => Done::Reply(refused(id.as_deref(), Some(&room), &problem)),
         Ok(Entry { subscription, at }) => {
-            let count = subscription.topic().member_count();
-            let online = present(&subscription, &room);
-            let reply = Event::Joined { id: id.as_deref(), room: &room, at, online: &online, count }.encode();
+            let inside = node.occupancy.greet(&node, &room, subscription.topic()).await;
+            let (online, count) = (&*inside.users, usize::try_from(inside.count).unwrap_or(usize::MAX));
+            let reply = Event::Joined { id: id.as_deref(), room: &room, at, online, count }.encode();
             Done::Joined(Box::new(Joined { reply, subscription }))
         }
-    }
-}
-
-/// The users in a room, as far as they may know of each other: in conversations and teams they do; who looks at a pitch
-/// or idles in a public room is nobody else's business, there only the count is told.
-fn present(subscription: &Subscription, room: &RoomName) -> Vec<UserId> {
-    match room.kind() {
-        RoomKind::Conversation(_) | RoomKind::Team(_) => subscription.topic().users(ONLINE),
-        RoomKind::Pitch(_) | RoomKind::Public => Vec::new(),
     }
 }
 

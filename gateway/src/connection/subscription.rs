@@ -38,10 +38,7 @@ impl Subscription {
 
     /// The room, if it is one.
     pub(super) fn room(&self) -> Option<&RoomName> {
-        match self.topic().key() {
-            engine::Topic::Room(room) => Some(room),
-            _ => None,
-        }
+        self.topic().room()
     }
 }
 

@@ -4,8 +4,9 @@ use crate::node::{LOBBY, TestNode, send};
 use serde_json::json;
 use shared::{
     protocol::{Position, event::Received},
-    testkit::Socket,
+    testkit::{Socket, socket::within},
 };
+use std::time::Duration;
 
 async fn join(socket: &mut Socket, room: &str, pos: Option<Position>) -> (Position, bool) {
     match socket.call(json!({"type": "join", "room": room, "pos": pos})).await {
@@ -215,6 +216,37 @@ async fn a_join_says_who_is_there_in_a_conversation_and_only_how_many_in_public(
         panic!()
     };
     assert_eq!((online, count), (vec![], 2));
+}
+
+#[tokio::test]
+async fn a_join_counts_and_lists_who_is_there_on_other_nodes_and_not_who_has_left_them() {
+    let node = TestNode::start().await;
+    let other = node.beside().await;
+    let (ada, bob) = (node.somebody().await, node.somebody().await);
+    let room = format!("conversation:{}", node.conversation(&ada, &bob).await);
+    let (mut adas, _) = Socket::ready(node.addr, &ada.token).await;
+    let (mut bobs, _) = Socket::ready(other.addr, &bob.token).await;
+    join(&mut adas, &room, None).await;
+    join(&mut adas, LOBBY, None).await;
+    let mut look = async |room: &str| {
+        bobs.call(json!({"type": "leave", "room": room})).await;
+        match bobs.call(json!({"type": "join", "room": room})).await {
+            Received::Joined { mut online, count, .. } => {
+                online.sort_unstable();
+                (online, count)
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(look(&room).await, (vec![ada.id.min(bob.id), ada.id.max(bob.id)], 2));
+    assert_eq!(look(LOBBY).await, (vec![], 2));
+    drop(adas);
+    within(async {
+        while look(&room).await != (vec![bob.id], 1) || look(LOBBY).await.1 != 1 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

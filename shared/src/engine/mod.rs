@@ -11,7 +11,7 @@
 //! # Lock order of the memory variant
 //!
 //! Presence or mailbox → a node's topic set → a broker shard → a node's queue; never the other way, never two of a kind.
-//! Session, membership, limit and stats locks are leaves: nothing else is locked under them. No lock is held across an
+//! Session, membership, occupancy, limit and stats locks are leaves: nothing else is locked under them. No lock is held across an
 //! `.await`, and nothing under a lock waits.
 //!
 //! # Adding a backend
@@ -28,6 +28,7 @@ mod error;
 pub mod limits;
 pub mod mailbox;
 pub mod members;
+pub mod occupancy;
 mod pace;
 pub mod presence;
 mod redis;
@@ -44,6 +45,7 @@ pub use error::EngineError;
 pub use limits::{Decision, Limits, Quota};
 pub use mailbox::{AckEntry, Appended, Mailbox, MailboxEntry};
 pub use members::{MemberCache, Membership};
+pub use occupancy::Occupancy;
 pub use presence::{Incarnation, Presence, Renewal};
 pub use redis::{EngineHealth, LinkHealth, ServerInfo};
 pub use sessions::{CachedSession, SessionCache};
@@ -58,6 +60,8 @@ pub struct Engine {
     pub broker: Broker,
     /// Who is online, on which node's lease.
     pub presence: Presence,
+    /// Who is in which room, on all nodes together.
+    pub occupancy: Occupancy,
     /// The hot copy of the inboxes, and device cursors on their way to the store.
     pub mailbox: Mailbox,
     /// Sessions by token hash, and one-time tickets.
@@ -78,6 +82,7 @@ impl Engine {
         let broker = broker::MemoryBroker::new(clock.clone());
         Self {
             presence: Presence::Memory(presence::MemoryPresence::new(&clock, broker.clone())),
+            occupancy: Occupancy::Memory(occupancy::MemoryOccupancy::new(clock.clone())),
             mailbox: Mailbox::Memory(mailbox::MemoryMailbox::new(broker.clone())),
             sessions: SessionCache::Memory(sessions::MemorySessions::new(&clock, broker.clone())),
             members: MemberCache::Memory(members::MemoryMembers::new(&clock, broker.clone())),
@@ -95,6 +100,7 @@ impl Engine {
         let broker = broker::RedisBroker::new(link.clone());
         Ok(Self {
             presence: Presence::Redis(presence::RedisPresence::new(link.clone())),
+            occupancy: Occupancy::Redis(occupancy::RedisOccupancy::new(link.clone())),
             mailbox: Mailbox::Redis(mailbox::RedisMailbox::new(link.clone())),
             sessions: SessionCache::Redis(sessions::RedisSessions::new(link.clone(), broker.clone())),
             members: MemberCache::Redis(members::RedisMembers::new(link.clone(), broker.clone())),

@@ -70,9 +70,9 @@ pub enum Event<'a> {
         /// The room's top; what follows is live.
         #[serde(flatten)]
         at: ReadyRoom,
-        /// At most 100 of the users in the room.
+        /// At most 100 of the users in the room, on all nodes together; none in a pitch's or a public room.
         online: &'a [UserId],
-        /// How many there are.
+        /// How many connections are in it. What other nodes bring is a second old at most.
         count: usize,
     },
     /// Out of the room.

@@ -17,6 +17,7 @@
 //! | `{sN}ticket:<hash>` | string | 30 s | a ticket |
 //! | `{sN}ended:<session>` | string | a minute | in every partition of sessions: this one was revoked |
 //! | `{pN}member:<room>:<user>` | string | 10 min | whether a user may enter a room |
+//! | `{pN}in:<room>` | hash | 30 s after a node's last word | how many and who of each node is in a room |
 //! | `{pN}limit:<key>` | string | a minute longer than it takes to fill | a rate limit's bucket |
 //! | `{stats}times`, `{stats}reports` | sorted set, hash | a minute | what nodes say about themselves |
 //! | `{presence}…` | see `scripts/roster.lua` | until swept; an offline user's `user:<user>` a day | who is present |
@@ -130,6 +131,11 @@ impl Keys {
     /// Whether a user may enter a room.
     pub(in crate::engine) fn member(&self, room: &RoomName, user: UserId) -> String {
         self.in_partition(room.as_str(), "member", format_args!("{room}:{user}"))
+    }
+
+    /// Who of each node is in a room.
+    pub(in crate::engine) fn occupants(&self, room: &RoomName) -> String {
+        self.in_partition(room.as_str(), "in", room)
     }
 
     /// The bucket of a rate limit.

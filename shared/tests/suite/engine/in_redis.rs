@@ -5,7 +5,10 @@ use bytes::Bytes;
 use shared::{
     clock::Clock,
     config::RedisConfig,
-    engine::{Appended, CachedSession, Control, Delivery, Engine, Incarnation, MailboxEntry, Membership, Quota, Topic},
+    engine::{
+        Appended, CachedSession, Control, Delivery, Engine, Incarnation, MailboxEntry, Membership, Quota, Topic,
+        occupancy::Occupants,
+    },
     id::{SessionId, UserId},
     model::{Identity, Portal, Portals},
     protocol::command::Status,
@@ -17,7 +20,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 /// What `redis/keys.rs` lists: how a key's name goes on after its tag, and its type.
-const KEYS: [(&str, &str); 15] = [
+const KEYS: [(&str, &str); 16] = [
     ("room:", "hash"),
     ("log:", "stream"),
     ("ids:", "hash"),
@@ -30,6 +33,7 @@ const KEYS: [(&str, &str); 15] = [
     ("ticket:", "string"),
     ("ended:", "string"),
     ("member:", "string"),
+    ("in:", "hash"),
     ("limit:", "string"),
     ("times", "zset"),
     ("reports", "hash"),
@@ -67,10 +71,12 @@ async fn use_all(fixture: &Fixture) {
     engine.sessions.issue_ticket(&ticket, &ada).await.unwrap();
     engine.sessions.revoke(SessionId::new(), &[Token::generate().hash()]).await.unwrap();
     engine.members.fill(&room, user, true).await.unwrap();
+    let inside = Occupants { count: 1, users: vec![user] };
     engine.limits.take("test", QUOTA).await.unwrap();
     engine.stats.report("gw-1", Bytes::from("{}")).await.unwrap();
     let node = Incarnation { node: "gw-1".into(), id: Uuid::now_v7() };
     engine.presence.join(&node, user, 1, Status::Online).await.unwrap();
+    engine.occupancy.tell(&node, &[(room, inside)]).await.unwrap();
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ mod limits;
 mod mailbox;
 mod members;
 mod node;
+mod occupancy;
 mod presence;
 mod sessions;
 mod stats;
@@ -289,6 +290,16 @@ macro_rules! concern {
             sweepers_at_the_same_time_announce_everybody_once
         }
     };
+    ($fixture:expr; occupancy) => {
+        tests! { $fixture; occupancy:
+            a_node_hears_of_the_others_and_not_of_itself
+            what_a_node_tells_replaces_what_it_told_and_nobody_ends_it
+            the_occupants_of_a_dead_node_vanish_and_those_of_a_living_one_stay
+            a_hundred_users_are_listed_each_once_and_everybody_is_counted
+            a_node_tells_of_all_its_rooms_at_once
+            what_a_flushed_engine_forgot_is_told_again
+        }
+    };
     ($fixture:expr; limits) => {
         tests! { $fixture; limits:
             a_burst_is_allowed_and_then_one_at_a_time
@@ -340,11 +351,11 @@ macro_rules! suite {
 }
 
 suite! { memory: crate::engine::Fixture::memory();
-    broker history interleaving mailbox sessions members presence limits stats bell cluster one_process
+    broker history interleaving mailbox sessions members presence occupancy limits stats bell cluster one_process
 }
 suite! { redis: crate::engine::Fixture::redis();
-    broker history interleaving mailbox sessions members presence limits stats bell cluster
+    broker history interleaving mailbox sessions members presence occupancy limits stats bell cluster
 }
 suite! { redis_cluster: crate::engine::Fixture::redis_cluster();
-    mailbox sessions members presence limits stats bell cluster
+    mailbox sessions members presence occupancy limits stats bell cluster
 }
