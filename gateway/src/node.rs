@@ -1,8 +1,6 @@
 //! What every part of one gateway shares.
 
-use crate::{
-    bucket::Bucket, closed::ClosedRing, hub::Hub, occupancy::Occupancy, registry::Registry, shed::Shedding,
-};
+use crate::{bucket::Bucket, closed::ClosedRing, hub::Hub, occupancy::Occupancy, registry::Registry, shed::Shedding};
 use shared::{
     config::{GatewayConfig, HttpConfig},
     engine::{Engine, Incarnation},

@@ -288,7 +288,8 @@ const DIGITS: usize = 300;
 impl Look {
     /// One pass, no recursion.
     fn at(json: &str) -> Self {
-        let (mut look, mut depth, mut in_string, mut escaped) = (Self { depth: 0, doubtful: false }, 0_usize, false, false);
+        let (mut look, mut depth, mut in_string, mut escaped) =
+            (Self { depth: 0, doubtful: false }, 0_usize, false, false);
         let mut digits = 0;
         for byte in json.bytes() {
             match (in_string, byte) {
@@ -422,7 +423,13 @@ mod tests {
     fn what_has_the_form_of_a_value_and_is_none_is_refused_by_name_and_never_passed_on_or_echoed() {
         let id = Uuid::now_v7();
         for no_value in [
-            r#""\ud800""#, r#""\udc00\ud800""#, r#""\uD83D\u0041""#, r#"{"\udfff":1}"#, "1e999", "[-1E400]", &"9".repeat(400),
+            r#""\ud800""#,
+            r#""\udc00\ud800""#,
+            r#""\uD83D\u0041""#,
+            r#"{"\udfff":1}"#,
+            "1e999",
+            "[-1E400]",
+            &"9".repeat(400),
         ] {
             let send = format!(r#"{{"type":"send","id":"{id}","room":"public:lobby","data":{no_value}}}"#);
             assert!(matches!(command(&send), Err(BadFrame::Invalid(m)) if m.starts_with("data: ")), "{no_value}");

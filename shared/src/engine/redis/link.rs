@@ -6,6 +6,7 @@
 use super::{
     Keys, Reply, Script, ServerInfo,
     address::Address,
+    info,
     life::{Life, Task},
     lives::{LinkHealth, Lives, Pauses},
 };
@@ -306,11 +307,16 @@ async fn live(shared: &Shared, life: Life, mut task: Task) -> Error {
     shared.lives.up(Arc::clone(&current));
     let mut probes = tokio::time::interval(PROBE);
     probes.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let (mut advice, mut advised) = (Box::pin(advise(&current.life)), false);
     loop {
         tokio::select! {
             biased;
             problem = task.ended() => return problem,
             () = current.condemned.cancelled() => return Error::new(ErrorKind::Routing, "the server cannot serve"),
+            () = advice.as_mut(), if !advised => {
+                advised = true;
+                continue;
+            }
             () = current.look.notified() => {}
             _ = probes.tick() => {}
         }
@@ -318,5 +324,17 @@ async fn live(shared: &Shared, life: Life, mut task: Task) -> Error {
             return problem;
         }
         current.doubted.store(false, Ordering::Release);
+    }
+}
+
+/// Tells the log what speaks against the way the server is set up; on a Cluster, any of them.
+async fn advise(life: &Life) {
+    match life.answer(life.client.info::<String>(None)).await {
+        Ok(text) => {
+            if let Some(advice) = info::advice(&text) {
+                tracing::warn!("Redis: {advice}");
+            }
+        }
+        Err(problem) => tracing::debug!(%problem, "Redis does not tell how it is set up"),
     }
 }

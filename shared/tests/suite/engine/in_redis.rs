@@ -232,6 +232,20 @@ async fn the_server_tells_how_it_is() {
 }
 
 #[tokio::test]
+async fn a_server_that_may_evict_who_is_present_is_advised_against() {
+    let settings = vec!["maxmemory-policy allkeys-lru".to_owned()];
+    let options = RedisOptions { settings, ..RedisOptions::default() };
+    let Some(server) = available("Redis", RedisServer::start(&options).await) else { return };
+    let config = RedisConfig { url: Some(Secret::new(server.url())), ..RedisConfig::default() };
+    let engine = Engine::redis(&config, Clock::System).unwrap();
+    let info = engine.check().await.unwrap().expect("it is in Redis");
+    assert_eq!(info.max_memory_policy, "allkeys-lru");
+    assert!(info.advice.is_some_and(|advice| advice.contains("noeviction")));
+    let right = Fixture::redis().await.unwrap().engine.check().await.unwrap().expect("it is in Redis");
+    assert_eq!((right.max_memory_policy.as_str(), right.advice), ("noeviction", None));
+}
+
+#[tokio::test]
 async fn installations_with_different_prefixes_share_a_server_and_know_nothing_of_each_other() {
     let (Some(one), Some(other)) = (Fixture::redis().await, Fixture::redis().await) else { return };
     let (user, room) = (UserId::new(), some_room());

@@ -357,5 +357,5 @@ suite! { redis: crate::engine::Fixture::redis();
     broker history interleaving mailbox sessions members presence occupancy limits stats bell cluster
 }
 suite! { redis_cluster: crate::engine::Fixture::redis_cluster();
-    mailbox sessions members presence occupancy limits stats bell cluster
+    broker history interleaving mailbox sessions members presence occupancy limits stats bell cluster
 }
