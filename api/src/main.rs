@@ -5,6 +5,7 @@ use api::{banner, demo, startup};
 use shared::{
     clock::Clock,
     config::{self, Config, Source, document},
+    files::Files,
     lifecycle::{Lifecycle, Signals},
     telemetry,
 };
@@ -68,8 +69,12 @@ async fn run() -> anyhow::Result<ExitCode> {
 }
 
 async fn serve(config: Config) -> anyhow::Result<ExitCode> {
+    let (files, sockets) = (Files::allow(), config.gateway.limits.connections);
     let platform = startup::Platform::start(config, Clock::System, Lifecycle::new()).await?;
     let signals = Signals::catch()?;
+    if platform.app.sockets.get().is_some() {
+        files.check(sockets);
+    }
     println!("{}", banner::text(&platform.app));
     Ok(platform.run(signals).await)
 }

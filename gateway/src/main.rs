@@ -10,6 +10,7 @@ use shared::{
     clock::Clock,
     config::{Config, Source},
     engine::Engine,
+    files::Files,
     lifecycle::{Lifecycle, Signals},
     metrics::Metrics,
     ops::Ops,
@@ -59,6 +60,7 @@ async fn run() -> anyhow::Result<ExitCode> {
 /// In the order of the api's start: what can be refused cheaply comes first, and what acts by itself last.
 async fn serve(mut config: Config) -> anyhow::Result<ExitCode> {
     let (clock, lifecycle, metrics) = (Clock::System, Lifecycle::new(), Metrics::new());
+    let files = Files::allow();
     config.data_dir.prepare()?;
     let tls = Tls::load(&config.http, &gateway::PROTOCOLS)?;
     let listener = bind(&mut config)?;
@@ -83,6 +85,7 @@ async fn serve(mut config: Config) -> anyhow::Result<ExitCode> {
     let scheme = if tls.is_some() { "wss" } else { "ws" };
     tracker.spawn(async move { gateway.serve(listener, tls).await });
     let signals = Signals::catch()?;
+    files.check(config.gateway.limits.connections);
     println!("pitchey-gateway {} is up: {scheme}://{}:{}/ws", config.gateway.node, http.host, http.port);
     let code = lifecycle.run(signals, http.drain_delay, http.drain_timeout).await;
     entry::leave(&store, lease).await;

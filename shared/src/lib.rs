@@ -36,6 +36,8 @@ pub mod clock;
 pub mod config;
 #[cfg(feature = "engine")]
 pub mod engine;
+#[cfg(feature = "ops")]
+pub mod files;
 pub mod forwarded;
 pub mod id;
 pub mod lifecycle;

@@ -153,6 +153,19 @@ async fn what_cannot_work_is_one_line_that_names_the_setting() {
 }
 
 #[tokio::test]
+async fn more_sockets_than_open_files_are_warned_about_once_it_is_up_and_fewer_are_not() {
+    let warning = "WS_MAX_CONNECTIONS needs more open files";
+    let log = async |sockets: &str| {
+        let data = tempfile::tempdir().unwrap();
+        Server::start_with(data.path(), &[&format!("--ws-max-connections={sockets}")]).await.log().await
+    };
+    let many = log("2000000000").await;
+    assert!(many.contains(warning) && many.contains("sockets=2000000000") && many.contains("limit="), "{many}");
+    let few = log("10").await;
+    assert!(!few.contains(warning), "{few}");
+}
+
+#[tokio::test]
 async fn a_database_server_too_small_for_the_connection_budget_is_warned_about() {
     let Some(database) = TestStore::postgres().await else { return };
     let url = format!("--database-url={}", database.config.url.as_ref().unwrap().expose());
