@@ -23,7 +23,6 @@ pub mod embedded;
 pub mod housekeeping;
 pub mod http;
 mod page;
-mod places;
 pub mod router;
 pub mod routes;
 pub mod server;

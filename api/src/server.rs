@@ -6,7 +6,7 @@
 //!
 //! What is no HTTP at all hyper answers itself (400, 414, 431, without our headers): no request ever comes into being.
 
-use crate::{app::App, http, places::Places};
+use crate::{app::App, http};
 use ::http::{Method, Request, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -17,6 +17,7 @@ use hyper_util::{
 };
 use shared::{
     backlog,
+    places::Places,
     tls::{self, Tls},
 };
 use std::{
@@ -43,6 +44,9 @@ const BACKLOG: u32 = 4_096;
 /// HTTP connections open at once. A socket gives its place back when it is upgraded (the gateway counts its own). When
 /// all are taken, new ones wait in the backlog until one ends.
 const MAX_CONNECTIONS: usize = 8_192;
+/// HTTP connections one address may have open (IPv6: one /64). A browser opens six; a large office behind one address
+/// still fits. A socket gives its place back when it is upgraded.
+const PER_ADDRESS: usize = 256;
 /// The first wait after a failed accept; doubled each time. "Too many open files" must not become a hot loop.
 const BACK_OFF: Duration = Duration::from_millis(10);
 /// The longest such wait.
@@ -82,7 +86,7 @@ pub async fn serve(app: App, listener: TcpListener, tls: Option<Tls>) {
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let builder = Arc::new(connection_builder(app.config.http.header_timeout));
     let stop = app.lifecycle.soft().clone();
-    let door = Door { app, builder, tls, places: Places::default() };
+    let door = Door { app, builder, tls, places: Places::new(PER_ADDRESS) };
     loop {
         let (stream, peer, permit) = tokio::select! {
             biased;

@@ -49,7 +49,7 @@ mod upgrade;
 pub use listener::PROTOCOLS;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, Version, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use node::Node;
@@ -103,7 +103,7 @@ impl Gateway {
     /// Answers an upgrade request from `address` and runs the connection on the tracker. The connection's stream is
     /// taken from the request, so it must come from hyper with upgrades enabled.
     pub async fn upgrade(&self, request: Request<Incoming>, address: IpAddr) -> Response<Full<Bytes>> {
-        let node = &self.0;
+        let (node, one_at_a_time) = (&self.0, request.version() <= Version::HTTP_11);
         let response = match upgrade::admit(node, &request, address).await {
             Ok((response, entrance)) => {
                 node.lifecycle.tracker().spawn(entrance.adopt(hyper::upgrade::on(request)));
@@ -111,7 +111,12 @@ impl Gateway {
             }
             Err(refused) => {
                 node.metrics.refused(refused.label());
-                refused.response()
+                let mut response = refused.response();
+                if one_at_a_time {
+                    // Whoever hammers at the door does so with a new connection each time, which is counted and limited.
+                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                response
             }
         };
         response.map(|text| Full::new(Bytes::from_static(text.as_bytes())))

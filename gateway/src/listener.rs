@@ -4,7 +4,8 @@
 //! connections close, so the loop backs off and tries again.
 //!
 //! Until a connection is a socket it holds one of [`HANDSHAKES`] permits, for a bounded time: the TLS handshake and the
-//! request's head have `WS_HANDSHAKE_TIMEOUT` each.
+//! request's head have `WS_HANDSHAKE_TIMEOUT` each. One address has [`PER_ADDRESS`] of them, and what comes beyond is
+//! closed: who never finishes a handshake keeps nobody else out.
 
 use crate::{Gateway, upgrade};
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use shared::{
     backlog,
+    places::{Place, Places},
     tls::{self, Tls},
 };
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
@@ -29,6 +31,8 @@ pub const PROTOCOLS: [&str; 1] = [tls::HTTP_1];
 
 /// Connections that are no sockets yet. When all permits are taken, new ones wait in the kernel's backlog.
 const HANDSHAKES: usize = 8_192;
+/// Those of one address (IPv6: one /64). A thousand clients behind one address may come back in the same moment.
+const PER_ADDRESS: usize = HANDSHAKES / 8;
 
 /// First pause after a failed accept; doubled up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -39,6 +43,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) async fn serve(gateway: Gateway, listener: TcpListener, tls: Option<Tls>) {
     let soft = gateway.node().lifecycle.soft().clone();
     let permits = Arc::new(Semaphore::new(HANDSHAKES));
+    let places = Places::new(PER_ADDRESS);
     let mut pause = FIRST_PAUSE;
     loop {
         let (accepted, permit) = tokio::select! {
@@ -49,7 +54,7 @@ pub(crate) async fn serve(gateway: Gateway, listener: TcpListener, tls: Option<T
         match accepted {
             Ok((stream, peer)) => {
                 pause = FIRST_PAUSE;
-                enter(&gateway, stream, peer, tls.clone(), permit);
+                enter(&gateway, stream, peer, tls.clone(), (permit, places.take(peer.ip())));
             }
             Err(problem) => {
                 tracing::warn!(%problem, "failed to accept a connection");
@@ -60,15 +65,22 @@ pub(crate) async fn serve(gateway: Gateway, listener: TcpListener, tls: Option<T
     }
     for (stream, peer) in backlog::last_of(listener) {
         if let Ok(permit) = Arc::clone(&permits).try_acquire_owned() {
-            enter(&gateway, stream, peer, tls.clone(), permit);
+            enter(&gateway, stream, peer, tls.clone(), (permit, places.take(peer.ip())));
         }
     }
 }
 
+/// What a connection holds until it is a socket. No place is no reason to refuse behind a proxy.
+type Turn = (OwnedSemaphorePermit, Option<Place>);
+
 /// Makes a connection a task, which the hard stop drops.
-fn enter(gateway: &Gateway, stream: TcpStream, peer: SocketAddr, tls: Option<Tls>, permit: OwnedSemaphorePermit) {
+fn enter(gateway: &Gateway, stream: TcpStream, peer: SocketAddr, tls: Option<Tls>, turn: Turn) {
+    if turn.1.is_none() && gateway.node().http.trusted_proxies == 0 {
+        gateway.node().metrics.refused("address");
+        return tracing::debug!(%peer, "an address has all the handshakes it may have");
+    }
     let lifecycle = &gateway.node().lifecycle;
-    let connection = connection(gateway.clone(), stream, peer, tls, permit);
+    let connection = connection(gateway.clone(), stream, peer, tls, turn);
     let hard = lifecycle.hard().clone();
     lifecycle.tracker().spawn(async move {
         tokio::select! {
@@ -88,13 +100,7 @@ async fn accept(
 }
 
 /// One connection until it is a socket, or has been answered.
-async fn connection(
-    gateway: Gateway,
-    stream: TcpStream,
-    peer: SocketAddr,
-    tls: Option<Tls>,
-    _permit: OwnedSemaphorePermit,
-) {
+async fn connection(gateway: Gateway, stream: TcpStream, peer: SocketAddr, tls: Option<Tls>, _turn: Turn) {
     if let Err(problem) = stream.set_nodelay(true) {
         tracing::debug!(%problem, "failed to set TCP_NODELAY");
     }

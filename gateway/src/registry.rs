@@ -5,9 +5,12 @@
 
 use crate::{connection::outbox::Outbox, slots::Slots};
 use dashmap::DashMap;
-use shared::id::{SessionId, UserId};
+use shared::{
+    forwarded::network,
+    id::{SessionId, UserId},
+};
 use std::{
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -128,17 +131,6 @@ fn forget<K: std::hash::Hash + Eq>(map: &DashMap<K, Vec<Arc<Outbox>>>, key: &K, 
         connections.retain(|other| !Arc::ptr_eq(other, outbox));
     }
     map.remove_if(key, |_, connections| connections.is_empty());
-}
-
-/// One IPv6 customer has a whole /64: counting single addresses would be no limit.
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-            Some(v4) => IpAddr::V4(v4),
-            None => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
-        },
-    }
 }
 
 #[cfg(test)]

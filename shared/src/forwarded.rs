@@ -3,7 +3,7 @@
 //! `X-Forwarded-For` is walked from the right, because only the entries our proxies appended can be believed: with
 //! `TRUSTED_PROXIES=n` the client is the n-th from the right. With 0 the header is ignored.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// The header's name.
 pub const HEADER: &str = "x-forwarded-for";
@@ -15,6 +15,14 @@ pub fn client_address<'a>(peer: IpAddr, lists: impl Iterator<Item = &'a str>, tr
     let wanted = usize::from(trusted_proxies);
     let forwarded = (wanted > 0).then(|| hops.len().checked_sub(wanted)).flatten().and_then(|at| parse(hops[at]));
     forwarded.unwrap_or(peer).to_canonical()
+}
+
+/// What an address is counted under: one IPv6 customer has a whole /64, so counting single addresses would be no limit.
+pub fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
+        v4 @ IpAddr::V4(_) => v4,
+    }
 }
 
 /// An address, with or without port and brackets.
@@ -29,6 +37,14 @@ mod tests {
 
     fn seen(forwarded: &[&'static str], proxies: u8) -> String {
         client_address("10.0.0.9".parse().unwrap(), forwarded.iter().copied(), proxies).to_string()
+    }
+
+    #[test]
+    fn ipv6_addresses_of_one_network_count_as_one() {
+        let network = |text: &str| network(text.parse().unwrap()).to_string();
+        assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(network("::ffff:7.7.7.7"), "7.7.7.7");
+        assert_eq!(network("127.0.0.1"), "127.0.0.1");
     }
 
     #[test]

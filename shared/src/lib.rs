@@ -46,6 +46,7 @@ pub mod metrics;
 pub mod model;
 #[cfg(feature = "ops")]
 pub mod ops;
+pub mod places;
 pub mod protocol;
 #[cfg(feature = "ops")]
 pub mod relay;

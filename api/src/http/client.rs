@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 use shared::forwarded;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 /// The client's address, with our own proxies in between.
 pub fn address(peer: IpAddr, headers: &HeaderMap, trusted_proxies: u8) -> IpAddr {
@@ -12,12 +12,9 @@ pub fn address(peer: IpAddr, headers: &HeaderMap, trusted_proxies: u8) -> IpAddr
 
 /// What one address is counted under: IPv6 by /64, which is what one customer gets, so that nobody has 2^64 of them.
 pub fn bucket(address: IpAddr) -> String {
-    match address {
+    match forwarded::network(address) {
         IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => {
-            let network = u128::from(address) & (u128::MAX << 64);
-            format!("{}/64", Ipv6Addr::from(network))
-        }
+        IpAddr::V6(network) => format!("{network}/64"),
     }
 }
 

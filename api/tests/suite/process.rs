@@ -24,9 +24,14 @@ use tokio::{
 };
 use uuid::Uuid;
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_pitchey-api");
+
 /// The program with these flags, told nothing else.
 fn program(data: &Path, flags: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pitchey-api"));
+    told(Command::new(PROGRAM), data, flags)
+}
+
+fn told(mut command: Command, data: &Path, flags: &[&str]) -> Command {
     command.env_clear().current_dir("/").args(flags);
     command.arg(format!("--data-dir={}", data.display())).args(["--admin-addr=127.0.0.1:0", "--log-filter=warn"]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -53,7 +58,13 @@ impl Server {
 
     /// Ready when this returns: it waits for the last line of the banner.
     async fn start_with(data: &Path, flags: &[&str]) -> Self {
-        let mut child = program(data, flags).arg("--port=0").spawn().unwrap();
+        let mut command = program(data, flags);
+        command.arg("--port=0");
+        Self::of(command).await
+    }
+
+    async fn of(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut banner = String::new();
         let read = async {
@@ -155,14 +166,23 @@ async fn what_cannot_work_is_one_line_that_names_the_setting() {
 #[tokio::test]
 async fn more_sockets_than_open_files_are_warned_about_once_it_is_up_and_fewer_are_not() {
     let warning = "WS_MAX_CONNECTIONS needs more open files";
+    let limited = |data: &Path, flags: &[&str]| {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", "ulimit -n 2000 && exec \"$0\" \"$@\"", PROGRAM]);
+        told(shell, data, flags)
+    };
     let log = async |sockets: &str| {
         let data = tempfile::tempdir().unwrap();
-        Server::start_with(data.path(), &[&format!("--ws-max-connections={sockets}")]).await.log().await
+        Server::of(limited(data.path(), &["--port=0", &format!("--ws-max-connections={sockets}")])).await.log().await
     };
-    let many = log("2000000000").await;
-    assert!(many.contains(warning) && many.contains("sockets=2000000000") && many.contains("limit="), "{many}");
-    let few = log("10").await;
+    let many = log("50000").await;
+    assert!(many.contains(warning) && many.contains("limit=2000"), "{many}");
+    let few = log("500").await;
     assert!(!few.contains(warning), "{few}");
+    let (data, busy) = (tempfile::tempdir().unwrap(), std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let failed = limited(data.path(), &[&format!("--port={}", busy.local_addr().unwrap().port())]).output();
+    let line = error_line(&timeout(PATIENCE, failed).await.expect("it ends by itself").unwrap());
+    assert!(!line.contains(warning), "{line}");
 }
 
 #[tokio::test]

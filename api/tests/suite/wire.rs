@@ -155,6 +155,18 @@ async fn peers_that_never_finish_a_request_are_cut_off() {
 }
 
 #[tokio::test]
+async fn a_refused_upgrade_ends_its_connection() {
+    let app = TestApp::start().await;
+    let mut stream = TcpStream::connect(app.address()).await.unwrap();
+    let asked = "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, keep-alive\r\nUpgrade: websocket\r\n\
+                 Sec-WebSocket-Version: 8\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    stream.write_all(asked.as_bytes()).await.unwrap();
+    let answer = Answer::parse(&read_to_end(&mut stream).await);
+    assert_eq!((answer.status, answer.header("connection").as_deref()), (426, Some("close")));
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_head_larger_than_16_kib_is_refused() {
     let app = TestApp::start().await;
     let answer = app.client().send(Call::new("GET", "/health").header("x-large", "x".repeat(40_000))).await;
