@@ -1,7 +1,7 @@
 //! The command line: one subcommand per scenario, the same options everywhere for the same thing, and an upper
 //! bound on every number, so that no typing error keeps a machine busy for a night.
 
-use crate::target::Target;
+use crate::{scenario::Fault, target::Target};
 use clap::{Args, Parser, Subcommand};
 use std::{path::PathBuf, time::Duration};
 
@@ -47,6 +47,8 @@ pub(crate) enum Command {
     CompareFanout(CompareArgs),
     /// Users who browse over REST and talk over WebSocket at the same time.
     Mix(MixArgs),
+    /// A fleet of real processes under load, and one fault: nothing is lost, doubled or silently left out.
+    Chaos(ChaosArgs),
     /// A plain tokio-tungstenite broadcast server to compare with; prints its address, ends with its standard input.
     Baseline(BaselineArgs),
 }
@@ -64,9 +66,15 @@ pub(crate) struct Aim {
     /// run; instead of --url, --tokens and --server-pid.
     #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["tokens", "server_pid", "baseline"])]
     pub(crate) spawn: Option<PathBuf>,
-    /// A setting of that server, such as `WS_HEARTBEAT=5s`; may be repeated.
-    #[arg(long, value_name = "NAME=VALUE", requires = "spawn")]
+    /// A setting of that server or fleet, such as `WS_HEARTBEAT=5s`; may be repeated.
+    #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) set: Vec<String>,
+    /// Start a fleet with this many gateways, a Redis and a PostgreSQL of its own, and spread the sockets over them.
+    #[arg(long, value_parser = count(1, 16), conflicts_with_all = ["spawn", "url", "tokens", "server_pid", "baseline"])]
+    pub(crate) nodes: Option<usize>,
+    /// Apis of that fleet.
+    #[arg(long, default_value_t = 1, value_parser = count(1, 16), requires = "nodes")]
+    pub(crate) apis: usize,
     /// Process id of the server, to read its CPU and memory from /proc.
     #[arg(long, value_name = "PID")]
     pub(crate) server_pid: Option<u32>,
@@ -270,6 +278,40 @@ pub(crate) struct MixArgs {
     /// The room to enter and to type in.
     #[arg(long, default_value = "public:lobby")]
     pub(crate) room: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChaosArgs {
+    /// What goes wrong.
+    #[arg(long, value_enum)]
+    pub(crate) fault: Fault,
+    /// Gateways.
+    #[arg(long, default_value_t = 2, value_parser = count(2, 16))]
+    pub(crate) nodes: usize,
+    /// Apis.
+    #[arg(long, default_value_t = 2, value_parser = count(1, 16))]
+    pub(crate) apis: usize,
+    /// Users, each with a socket.
+    #[arg(long, default_value_t = 500, value_parser = count(100, 10_000))]
+    pub(crate) users: usize,
+    /// Users in one room.
+    #[arg(long, default_value_t = 10, value_parser = count(2, 1_000))]
+    pub(crate) room_size: usize,
+    /// Durable letters and room events a second, together.
+    #[arg(long, default_value_t = 220.0, value_parser = rate)]
+    pub(crate) rate: f64,
+    /// How long to talk; longer if the fault takes longer.
+    #[arg(long, default_value = "60s", value_parser = duration)]
+    pub(crate) duration: Duration,
+    /// How long the fault lasts, if it is one that lasts.
+    #[arg(long, value_parser = duration)]
+    pub(crate) outage: Option<Duration>,
+    /// New connections a second at the start.
+    #[arg(long, default_value_t = 200.0, value_parser = rate)]
+    pub(crate) ramp: f64,
+    /// A setting of the processes, such as `WS_DRAIN_WINDOW=2s`; may be repeated.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<String>,
 }
 
 #[derive(Debug, Args)]

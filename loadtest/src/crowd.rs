@@ -26,7 +26,8 @@ const SPARE_DESCRIPTORS: usize = 64;
 /// How to open sockets.
 #[derive(Clone, Debug)]
 pub(crate) struct Crowd {
-    pub(crate) target: Target,
+    /// Gateways, used in turn; at least one.
+    pub(crate) targets: Vec<Target>,
     pub(crate) sources: Sources,
     pub(crate) dialect: Dialect,
     /// Session tokens, used in turn; empty means anonymous.
@@ -91,7 +92,7 @@ impl Crowd {
 
     async fn attempt(&self, index: usize, room: Option<&str>) -> Result<Member, ClientError> {
         let started = Instant::now();
-        let mut socket = Socket::open(&self.target, self.sources.of(index), self.dialect).await?;
+        let mut socket = Socket::open(self.target(index), self.sources.of(index), self.dialect).await?;
         let user = match self.token(index) {
             Some(token) => Some(socket.auth(token).await?),
             None => None,
@@ -100,6 +101,11 @@ impl Crowd {
             socket.join(room).await?;
         }
         Ok(Member { index, socket, user, took: started.elapsed() })
+    }
+
+    /// Where member `index` connects to.
+    pub(crate) fn target(&self, index: usize) -> &Target {
+        &self.targets[index % self.targets.len()]
     }
 
     /// The token of member `index`.

@@ -18,8 +18,10 @@ mod cli;
 mod client;
 mod crowd;
 mod curve;
+mod fleet;
 mod frames;
 mod histogram;
+mod http;
 mod ledger;
 mod numbers;
 mod pacer;
@@ -27,6 +29,7 @@ mod platform;
 mod process;
 mod report;
 mod scenario;
+mod tally;
 mod target;
 mod transport;
 

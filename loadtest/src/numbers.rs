@@ -28,6 +28,12 @@ pub(crate) fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// A number below `bound` (0 if that is 0): good enough to spread load and returns.
+pub(crate) fn random_below(bound: usize) -> usize {
+    let bits = uuid::Uuid::now_v7().as_u64_pair().1 & 0xffff_ffff;
+    usize::try_from(bits).unwrap_or(0) % bound.max(1)
+}
+
 /// The middle value; the mean of the two middle ones when there is an even number.
 pub(crate) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();

@@ -1,82 +1,76 @@
 //! A platform of the harness's own (`--spawn PROGRAM`): a fresh folder, a fresh store with as many users as the
 //! scenario needs, a free port, and the limits a benchmark needs, so that each figure is one command.
 //!
-//! The server is started behind a shell that waits for the end of a pipe we hold: it ends with us, however we end.
+//! It ends with us, however we end (see `shared::servers::process`).
 
 use crate::process::Process;
 use anyhow::{Context as _, bail};
+use shared::servers::process::{Port, Setup, Supervised};
 use std::{
-    io::{BufRead as _, BufReader},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::Command,
     time::{Duration, Instant},
 };
-use tempfile::TempDir;
 
 /// What a benchmark sets beyond the defaults, so that it measures the server and not its limits. In every report.
-const LIMITS: [&str; 4] =
+pub(crate) const LIMITS: [&str; 4] =
     ["WS_HANDSHAKE_RATE=1000000", "WS_FRAME_RATE=1000000", "WS_FRAME_BURST=1000000", "WS_MAX_PER_IP=1000"];
 /// How long the server may take until it accepts connections.
 const STARTING: Duration = Duration::from_mins(1);
 
-/// Prints the server's process id, and ends the server when standard input ends.
-const GUARD: &str = r#"log=$1; shift; "$@" >"$log" 2>&1 & echo $!; cat >/dev/null; kill -9 $! 2>/dev/null"#;
-
 /// A server of ours. Ends with this value.
 #[derive(Debug)]
 pub(crate) struct Platform {
-    guard: Child,
+    server: Supervised,
     process: Process,
-    address: SocketAddr,
+    port: Port,
     tokens: PathBuf,
     settings: Vec<String>,
-    _folder: TempDir,
 }
 
 impl Platform {
     /// Seeds `users` users and starts `program`; blocks until it accepts connections. `settings` are `NAME=VALUE`, and
     /// win over the benchmark's own.
     pub(crate) fn start(program: &Path, users: usize, settings: &[String]) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir().context("failed to make a folder for the server")?;
-        let tokens = folder.path().join("tokens");
-        let address = free_address()?;
+        let (setup, port) =
+            (Setup::new("loadtest").context("failed to make a folder for the server")?, Port::reserve()?);
+        let folder = setup.folder().to_owned();
+        let tokens = folder.join("tokens");
         let settings: Vec<String> = LIMITS.into_iter().map(str::to_owned).chain(settings.iter().cloned()).collect();
-        let with_settings = |command: &mut Command| -> anyhow::Result<()> {
-            command.env("DATA_DIR", folder.path()).env("PORT", address.port().to_string());
-            command.env("ADMIN_ADDR", "127.0.0.1:0").stdin(Stdio::null());
-            for setting in &settings {
-                let (name, value) =
-                    setting.split_once('=').with_context(|| format!("{setting}: NAME=VALUE is wanted"))?;
-                command.env(name, value);
-            }
-            Ok(())
-        };
-        let mut seed = Command::new(program);
-        with_settings(&mut seed)?;
-        seed.args(["seed", "--users", &users.to_string(), "--tokens"]).arg(&tokens);
-        let seeded = seed.output().with_context(|| format!("failed to run {}", program.display()))?;
-        if !seeded.status.success() {
-            bail!("{} seed failed: {}", program.display(), String::from_utf8_lossy(&seeded.stderr).trim());
+        if let Some(setting) = settings.iter().find(|setting| !setting.contains('=')) {
+            bail!("{setting}: NAME=VALUE is wanted");
         }
-        let log = folder.path().join("server.log");
-        let mut serve = Command::new("sh");
-        with_settings(&mut serve)?;
-        serve.args(["-c", GUARD, "guard"]).arg(&log).arg(program).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut guard = serve.spawn().context("failed to start a shell")?;
-        let mut pid = String::new();
-        BufReader::new(guard.stdout.take().expect("stdout was asked for as a pipe")).read_line(&mut pid)?;
-        let process = Process::new(pid.trim().parse().context("the shell did not say the server's process id")?);
-        let platform = Self { guard, process, address, tokens, settings, _folder: folder };
-        platform.wait(&log)?;
+        let place = [
+            format!("DATA_DIR={}", folder.display()),
+            format!("PORT={}", port.number()),
+            "ADMIN_ADDR=127.0.0.1:0".into(),
+        ];
+        let program = program.canonicalize().with_context(|| format!("there is no {}", program.display()))?;
+        let program = program.display().to_string();
+        let words =
+            ["env".to_owned()].into_iter().chain(place).chain(settings.iter().cloned()).chain([program.clone()]);
+        let words: Vec<String> = words.collect();
+
+        let mut seed = Command::new("env");
+        seed.args(&words[1..]).args(["seed", "--users", &users.to_string(), "--tokens"]).arg(&tokens);
+        let seeded = seed.output().with_context(|| format!("failed to run {program}"))?;
+        if !seeded.status.success() {
+            bail!("{program} seed failed: {}", String::from_utf8_lossy(&seeded.stderr).trim());
+        }
+        let server = setup.supervise(&words.iter().map(String::as_str).collect::<Vec<_>>(), "KILL")?;
+        server.start();
+        let process = Process::new(server.pid().context("the server did not start")?);
+        let platform = Self { server, process, port, tokens, settings };
+        platform.wait()?;
         Ok(platform)
     }
 
-    fn wait(&self, log: &Path) -> anyhow::Result<()> {
+    fn wait(&self) -> anyhow::Result<()> {
         let until = Instant::now() + STARTING;
-        while TcpStream::connect(self.address).is_err() {
-            if self.process.snapshot().is_err() || Instant::now() > until {
-                let said = std::fs::read_to_string(log).unwrap_or_default();
+        while TcpStream::connect(self.address()).is_err() {
+            if !self.server.is_running() || Instant::now() > until {
+                let said = std::fs::read_to_string(self.server.folder().join("log")).unwrap_or_default();
                 bail!("the server did not start: {}", said.lines().last().unwrap_or("it said nothing"));
             }
             std::thread::sleep(Duration::from_millis(50));
@@ -89,7 +83,7 @@ impl Platform {
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.port.addr()
     }
 
     /// Where the users' tokens are, a line each.
@@ -101,17 +95,4 @@ impl Platform {
     pub(crate) fn settings(&self) -> String {
         self.settings.join(" ")
     }
-}
-
-impl Drop for Platform {
-    fn drop(&mut self) {
-        drop(self.guard.stdin.take());
-        // Fails only if it has ended already.
-        let _ = self.guard.wait();
-    }
-}
-
-/// A port nobody listens on. Somebody else may take it in between; the server then says so.
-fn free_address() -> std::io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }

@@ -37,7 +37,7 @@ pub(crate) struct Snapshot {
 }
 
 /// What a process used between two moments.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Usage {
     #[serde(rename = "cpu_seconds", serialize_with = "seconds")]
     pub(crate) cpu: Duration,
@@ -115,6 +115,16 @@ impl Snapshot {
 }
 
 impl Usage {
+    /// Both together, over the same time.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            cpu: self.cpu + other.cpu,
+            wall: self.wall.max(other.wall),
+            cpu_source: if self.cpu_source == other.cpu_source { self.cpu_source } else { "stat, 10 ms" },
+            rss_bytes: self.rss_bytes + other.rss_bytes,
+        }
+    }
+
     /// CPU used, as a share of one core.
     pub(crate) fn cores(&self) -> f64 {
         self.cpu.as_secs_f64() / self.wall.as_secs_f64().max(1e-9)

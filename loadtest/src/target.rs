@@ -52,6 +52,11 @@ impl FromStr for Target {
     }
 }
 
+/// The WebSocket endpoint of a server of our own.
+pub(crate) fn at(addr: SocketAddr) -> Target {
+    Target { addr, tls: false, ws_path: "/ws".to_owned() }
+}
+
 /// Reads an address without asking any resolver: a name could lead anywhere.
 fn resolve(authority: &str) -> Option<SocketAddr> {
     match authority.strip_prefix("localhost:") {

@@ -51,6 +51,8 @@ pub mod protocol;
 #[cfg(feature = "ops")]
 pub mod relay;
 pub mod secret;
+#[cfg(feature = "servers")]
+pub mod servers;
 #[cfg(feature = "store")]
 pub mod store;
 pub mod telemetry;

@@ -32,7 +32,7 @@ struct Board {
 
 pub(super) async fn run(args: &ChurnArgs, bench: &Bench) -> anyhow::Result<Report> {
     bench.crowd.check(args.users)?;
-    let server = bench.server.clone().context("the memory measured is the server's: --spawn or --server-pid")?;
+    let server = bench.server().context("the memory measured is the server's: --spawn or --server-pid")?.clone();
     let mut report = bench.report("churn");
     report.parameter("users", args.users);
     report.parameter("cycles", args.cycles);

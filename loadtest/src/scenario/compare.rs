@@ -13,7 +13,7 @@ use tokio::time::timeout;
 const STARTING: Duration = Duration::from_secs(10);
 
 pub(super) async fn run(args: &CompareArgs, gateway: &Bench) -> anyhow::Result<Report> {
-    let server = gateway.server.as_ref().context("--server-pid is needed: the CPU compared is the server's")?;
+    let server = gateway.server().context("--server-pid is needed: the CPU compared is the server's")?;
     let mut report = gateway.report("compare-fanout");
     fanout::describe(&mut report, &args.traffic);
     report.parameter("rounds", args.rounds);
@@ -59,17 +59,17 @@ async fn start_baseline(model: &Bench) -> anyhow::Result<(ChildServer, Bench)> {
         line.strip_prefix("listening ").with_context(|| format!("the baseline server said {line:?}"))?.parse()?;
     let crowd = crate::crowd::Crowd {
         sources: Sources::new(&target, 50),
-        target,
+        targets: vec![target],
         dialect: Dialect::Baseline,
         tokens: Vec::new(),
         ramp: model.crowd.ramp,
     };
     let bench = Bench {
         crowd,
-        server: Some(child.process()),
+        servers: vec![child.process()],
         life: model.life.clone(),
         threads: model.threads,
-        platform: None,
+        started: super::Started::Nothing,
     };
     Ok((child, bench))
 }

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 
 pub(super) async fn run(args: &ConnectArgs, bench: &Bench) -> anyhow::Result<Report> {
     bench.crowd.check(args.users)?;
-    let server = bench.server.as_ref().context("the CPU measured is the server's: --spawn or --server-pid")?;
+    let server = bench.server().context("the CPU measured is the server's: --spawn or --server-pid")?;
     let mut report = bench.report("connect");
     report.parameter("users", args.users);
     report.parameter("rounds", args.rounds);

@@ -111,7 +111,7 @@ fn publishers(traffic: &Traffic) -> usize {
 /// Opens the crowd, publishes, measures, and sends everybody home.
 pub(super) async fn measure(traffic: &Traffic, bench: &Bench, report: &mut Report) -> anyhow::Result<Outcome> {
     bench.crowd.check(traffic.subscribers)?;
-    progress(format_args!("opening {} sockets at {}", traffic.subscribers, bench.crowd.target.addr));
+    progress(format_args!("opening {} sockets at {}", traffic.subscribers, bench.aimed_at()));
     let room = (bench.crowd.dialect == Dialect::Pitchey).then_some(traffic.room.as_str());
     let opened = bench.crowd.open(0..traffic.subscribers, room).await;
     check_opened(report, &opened, traffic.subscribers)?;
@@ -152,7 +152,7 @@ pub(super) fn conclude(report: &mut Report, outcome: &Outcome, threads: usize) {
     report.latency("delivery", &board.latency);
     report.latency("harness_lag", &board.lag);
     outcome.checks(report);
-    report.usage(server.clone(), harness.clone(), threads);
+    report.usage(*server, *harness, threads);
 }
 
 impl Outcome {

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) async fn run(args: &IdleArgs, bench: &Bench) -> anyhow::Result<Report> {
     ensure!(args.from < args.users, "--from must be below --users: the cost is the slope between the two");
     bench.crowd.check(args.users)?;
-    let server = bench.server.as_ref().context("--server-pid is needed: memory and CPU are the server's")?;
+    let server = bench.server().context("--server-pid is needed: memory and CPU are the server's")?;
     let mut report = bench.report("idle");
     report.parameter("from", args.from);
     report.parameter("users", args.users);

@@ -7,6 +7,7 @@
 //! 3. Its command and the place of its figures in `loadtest/README.md`.
 //! 4. A test that runs it small against [`crate::baseline`] or checks its arithmetic.
 
+mod chaos;
 mod churn;
 mod compare;
 mod connect;
@@ -18,11 +19,14 @@ mod ping;
 mod sweep;
 mod typing;
 
+pub(crate) use chaos::Fault;
+
 use crate::{
     baseline,
     cli::{Aim, Cli, Command},
     client::Dialect,
     crowd::{self, Crowd, Opened},
+    fleet::{Fleet, Size, Topology},
     platform::Platform,
     process::{Process, Snapshot, Usage},
     report::Report,
@@ -37,50 +41,63 @@ use tokio::time::timeout;
 #[derive(Debug)]
 pub(crate) struct Bench {
     crowd: Crowd,
-    server: Option<Process>,
+    /// The processes that serve sockets, as far as we know them; what they use is added up.
+    servers: Vec<Process>,
     life: Lifecycle,
     threads: usize,
-    /// The server of our own, if there is one: it ends with this.
-    platform: Option<Platform>,
+    /// What we started ourselves: it ends with this.
+    started: Started,
+}
+
+/// What a bench started to measure.
+#[derive(Debug)]
+enum Started {
+    Nothing,
+    Platform(Platform),
+    Fleet(Fleet),
 }
 
 /// Runs what the command line asks for.
 pub(crate) async fn run(cli: Cli, life: &Lifecycle) -> anyhow::Result<ExitCode> {
     let Cli { command, threads, json } = cli;
-    let bench = |aim: &Aim, users| Bench::new(aim, users, 50, threads, life.clone());
+    let bench = async |aim: &Aim, users| Bench::new(aim, users, 50, threads, life.clone()).await;
     let report = match command {
         Command::Baseline(args) => return baseline::run(&args, life).await.map(|()| ExitCode::SUCCESS),
-        Command::Ping(args) => bounded(args.duration, ping::run(&args, &bench(&args.aim, args.users)?)).await?,
+        Command::Ping(args) => bounded(args.duration, ping::run(&args, &bench(&args.aim, args.users).await?)).await?,
         Command::Connect(args) => {
             let rounds = u32::try_from(args.rounds)?;
-            bounded((args.settle + A_CROWD) * rounds, connect::run(&args, &bench(&args.aim, args.users)?)).await?
+            bounded((args.settle + A_CROWD) * rounds, connect::run(&args, &bench(&args.aim, args.users).await?)).await?
         }
         Command::Idle(args) => {
-            bounded(args.hold + args.settle * 3, idle::run(&args, &bench(&args.aim, args.users)?)).await?
+            bounded(args.hold + args.settle * 3, idle::run(&args, &bench(&args.aim, args.users).await?)).await?
         }
-        Command::Churn(args) => bounded(LONG, churn::run(&args, &bench(&args.aim, args.users)?)).await?,
-        Command::Typing(args) => bounded(LONG, typing::run(&args, &bench(&args.aim, args.users)?)).await?,
+        Command::Churn(args) => bounded(LONG, churn::run(&args, &bench(&args.aim, args.users).await?)).await?,
+        Command::Typing(args) => bounded(LONG, typing::run(&args, &bench(&args.aim, args.users).await?)).await?,
         Command::Fanout(args) => {
-            let bench = bench(&args.aim, args.traffic.subscribers)?;
+            let bench = bench(&args.aim, args.traffic.subscribers).await?;
             bounded(args.traffic.length(), fanout::run(&args, &bench)).await?
         }
         Command::Sweep(args) => {
             let (most, runs) = (args.sizes.iter().max().copied().unwrap_or(1), u32::try_from(args.sizes.len())?);
-            bounded(args.traffic.length() * runs, sweep::run(&args, &bench(&args.aim, most)?)).await?
+            bounded(args.traffic.length() * runs, sweep::run(&args, &bench(&args.aim, most).await?)).await?
         }
         Command::Latency(args) => {
-            let bench = bench(&args.aim, args.traffic.subscribers)?;
+            let bench = bench(&args.aim, args.traffic.subscribers).await?;
             bounded(args.traffic.length() * 2, latency::run(&args, &bench)).await?
         }
         Command::CompareFanout(args) => {
-            let bench = bench(&args.aim, args.traffic.subscribers)?;
+            let bench = bench(&args.aim, args.traffic.subscribers).await?;
             let pairs = u32::try_from(args.rounds * 2)?;
             bounded((args.traffic.length() + A_CROWD) * pairs, compare::run(&args, &bench)).await?
         }
         // One address a user, as in life: REST is limited per address too.
         Command::Mix(args) => {
-            let bench = Bench::new(&args.aim, args.users, 1, threads, life.clone())?;
+            let bench = Bench::new(&args.aim, args.users, 1, threads, life.clone()).await?;
             bounded(args.duration, mix::run(&args, &bench)).await?
+        }
+        Command::Chaos(args) => {
+            let fault = args.outage.unwrap_or_else(|| args.fault.outage());
+            bounded(args.duration + fault, chaos::run(&args, life)).await?
         }
     };
     report.finish(json.as_deref())
@@ -98,72 +115,94 @@ async fn bounded(longest: Duration, scenario: impl Future<Output = anyhow::Resul
 }
 
 impl Bench {
-    /// For `users` users, `per_address` of them on one address. Blocks while a server of our own starts, which is
-    /// before anything else runs.
-    fn new(aim: &Aim, users: usize, per_address: usize, threads: usize, life: Lifecycle) -> anyhow::Result<Self> {
-        let platform = match &aim.spawn {
-            Some(program) => {
-                progress(format_args!("starting {} with {users} users", program.display()));
-                Some(Platform::start(program, users, &aim.set)?)
+    /// For `users` users, `per_address` of them on one address; starts what it was asked to start.
+    async fn new(aim: &Aim, users: usize, per_address: usize, threads: usize, life: Lifecycle) -> anyhow::Result<Self> {
+        let started = Self::start(aim, users).await?;
+        let (targets, tokens, servers) = match &started {
+            Started::Nothing => {
+                let tokens = aim.tokens.as_deref().map(crowd::read_tokens).transpose()?.unwrap_or_default();
+                (vec![aim.url.clone()], tokens, aim.server_pid.map(Process::new).into_iter().collect())
             }
-            None => None,
-        };
-        let tokens = platform.as_ref().map(Platform::tokens).or(aim.tokens.as_deref());
-        let tokens = tokens.map(crowd::read_tokens).transpose()?.unwrap_or_default();
-        let target = match &platform {
-            Some(platform) => platform.address().to_string().parse()?,
-            None => aim.url.clone(),
+            Started::Platform(platform) => {
+                let target = crate::target::at(platform.address());
+                (vec![target], crowd::read_tokens(platform.tokens())?, vec![platform.process()])
+            }
+            Started::Fleet(fleet) => (fleet.gateways(), fleet.tokens().to_vec(), fleet.gateway_processes()),
         };
         let crowd = Crowd {
-            sources: Sources::new(&target, aim.per_address.unwrap_or(per_address)),
-            target,
+            sources: Sources::new(&targets[0], aim.per_address.unwrap_or(per_address)),
+            targets,
             dialect: if aim.baseline { Dialect::Baseline } else { Dialect::Pitchey },
             tokens,
             ramp: aim.ramp,
         };
-        let server = platform.as_ref().map(Platform::process).or_else(|| aim.server_pid.map(Process::new));
-        if let Some(server) = &server {
+        for server in &servers {
             server.snapshot().with_context(|| format!("failed to read process {} (--server-pid)", server.pid()))?;
         }
-        Ok(Self { crowd, server, life, threads, platform })
+        Ok(Self { crowd, servers, life, threads, started })
+    }
+
+    async fn start(aim: &Aim, users: usize) -> anyhow::Result<Started> {
+        if let Some(gateways) = aim.nodes {
+            let size = Size { gateways, apis: aim.apis, users };
+            return Ok(Started::Fleet(Fleet::start(size, Topology::Alone { proxied: false }, &aim.set).await?));
+        }
+        let Some(program) = &aim.spawn else {
+            anyhow::ensure!(aim.set.is_empty(), "--set is for a server of our own: --spawn or --nodes");
+            return Ok(Started::Nothing);
+        };
+        progress(format_args!("starting {} with {users} users", program.display()));
+        // Blocks, which is before anything else runs.
+        Ok(Started::Platform(Platform::start(program, users, &aim.set)?))
+    }
+
+    /// The one server, for what only makes sense of one.
+    fn server(&self) -> Option<&Process> {
+        if let [server] = &self.servers[..] { Some(server) } else { None }
+    }
+
+    /// Where it aims, in words.
+    fn aimed_at(&self) -> String {
+        self.crowd.targets.iter().map(|target| target.addr.to_string()).collect::<Vec<_>>().join(", ")
     }
 
     /// An empty report that knows where this bench aims.
     fn report(&self, scenario: &'static str) -> Report {
-        let mut report = Report::new(scenario, self.crowd.target.addr);
+        let mut report = Report::new(scenario, self.aimed_at());
         report.parameter("ramp_per_second", self.crowd.ramp);
         report.parameter("harness_threads", self.threads);
         report.parameter("signed_in", !self.crowd.tokens.is_empty());
-        if let Some(platform) = &self.platform {
-            report.parameter("server_settings", platform.settings());
+        match &self.started {
+            Started::Nothing => {}
+            Started::Platform(platform) => report.parameter("server_settings", platform.settings()),
+            Started::Fleet(fleet) => report.parameter("server_settings", fleet.settings()),
         }
         report
     }
 
     /// What server and harness have used so far.
     fn measure(&self) -> anyhow::Result<Measure> {
-        let server = self.server.as_ref().map(Process::snapshot).transpose();
+        let servers = self.servers.iter().map(Process::snapshot).collect::<Result<_, _>>();
         Ok(Measure {
-            server: server.context("failed to read the server's process: has it ended?")?,
+            servers: servers.context("failed to read the server's process: has it ended?")?,
             harness: Process::own().snapshot().ok(),
         })
     }
 }
 
-/// One reading of both processes.
+/// One reading of every process.
 #[derive(Debug)]
 struct Measure {
-    server: Option<Snapshot>,
+    servers: Vec<Snapshot>,
     harness: Option<Snapshot>,
 }
 
 impl Measure {
-    /// What was used since `earlier`: server, harness.
+    /// What was used since `earlier`: by the servers together, and by the harness.
     fn since(&self, earlier: &Self) -> (Option<Usage>, Option<Usage>) {
-        let between = |now: &Option<Snapshot>, before: &Option<Snapshot>| {
-            now.as_ref().zip(before.as_ref()).map(|(now, before)| now.since(before))
-        };
-        (between(&self.server, &earlier.server), between(&self.harness, &earlier.harness))
+        let servers = self.servers.iter().zip(&earlier.servers).map(|(now, before)| now.since(before));
+        let harness = self.harness.as_ref().zip(earlier.harness.as_ref()).map(|(now, before)| now.since(before));
+        (servers.reduce(Usage::and), harness)
     }
 }
 
@@ -177,7 +216,7 @@ fn check_opened(report: &mut Report, opened: &Opened, wanted: usize) -> anyhow::
 }
 
 /// A line of progress on standard error: plain, because it is as often read in a log as on a screen.
-fn progress(text: impl std::fmt::Display) {
+pub(crate) fn progress(text: impl std::fmt::Display) {
     eprintln!("… {text}");
 }
 

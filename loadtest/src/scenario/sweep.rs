@@ -9,7 +9,7 @@ use crate::{
 use anyhow::Context as _;
 
 pub(super) async fn run(args: &SweepArgs, bench: &Bench) -> anyhow::Result<Report> {
-    bench.server.as_ref().context("the CPU measured is the server's: --spawn or --server-pid")?;
+    bench.server().context("the CPU measured is the server's: --spawn or --server-pid")?;
     let mut report = bench.report("sweep");
     fanout::describe(&mut report, &args.traffic);
     let mut costs = Vec::with_capacity(args.sizes.len());

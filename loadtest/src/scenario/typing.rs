@@ -35,7 +35,7 @@ struct Board {
 
 pub(super) async fn run(args: &TypingArgs, bench: &Bench) -> anyhow::Result<Report> {
     bench.crowd.check(args.users)?;
-    let server = bench.server.clone().context("the memory measured is the server's: --spawn or --server-pid")?;
+    let server = bench.server().context("the memory measured is the server's: --spawn or --server-pid")?.clone();
     let mut report = bench.report("typing");
     report.parameter("users", args.users);
     report.parameter("events", args.events);

@@ -1,27 +1,23 @@
-//! What tests of every crate need and no release contains: private servers (PostgreSQL, PgBouncer, Redis alone, under
-//! Sentinel and as a Cluster), a proxy that cuts and stalls, stores on either database, a WebSocket client.
+//! What tests of every crate need and no release contains: the servers of [`crate::servers`], one per test binary where
+//! tests can share it, PgBouncer, stores on either database, a WebSocket client.
 //!
 //! Nothing here waits by sleeping for a guessed time, and nothing stays behind: servers end with the test binary,
 //! however that ends.
 
-mod certificates;
 pub mod console;
 mod pgbouncer;
 mod postgres;
-mod process;
-mod proxy;
-pub mod redis;
+mod redis_shared;
 pub mod socket;
 mod store;
 pub mod tls;
 
-pub use certificates::Certificates;
+pub use crate::servers::{
+    Certificates, Port, Proxy, RedisCluster, RedisOptions, RedisSentinel, RedisServer, Traffic, redis,
+};
 pub use console::Console;
 pub use pgbouncer::PgBouncer;
 pub use postgres::{Database, Postgres};
-pub use process::Port;
-pub use proxy::{Proxy, Traffic};
-pub use redis::{RedisCluster, RedisOptions, RedisSentinel, RedisServer};
 pub use socket::Socket;
 pub use store::TestStore;
 

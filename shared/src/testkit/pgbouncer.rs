@@ -1,10 +1,8 @@
 //! A private PgBouncer in transaction mode, in front of the private PostgreSQL: what stands between the platform and
 //! its database at most hosts. It refuses root, so as root it runs as the user `postgres` or `nobody`.
 
-use super::{
-    Database, Postgres, available,
-    process::{Port, Setup, Supervised},
-};
+use super::{Database, Postgres, available};
+use crate::servers::process::{Port, Setup, Supervised};
 use std::{io, net::SocketAddr};
 use tokio::{net::TcpStream, sync::OnceCell};
 

@@ -8,34 +8,18 @@ use super::{Bench, check_opened, progress};
 use crate::{
     cli::MixArgs,
     crowd::Member,
+    http::Line,
     numbers::{float_len, rate},
     pacer::Pacer,
     report::Report,
 };
 use anyhow::ensure;
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 use tokio::time::{Instant, sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Seconds between two things a user does on the WebSocket.
 const TALK_EVERY: f64 = 2.0;
-
-/// What happened how often, by name. Names come from closed sets (status codes, close codes, error codes).
-#[derive(Debug, Default)]
-struct Tally(Mutex<BTreeMap<String, u64>>);
-
-impl Tally {
-    fn add(&self, what: impl Into<String>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(what.into()).or_default() += 1;
-    }
-
-    fn counts(&self) -> BTreeMap<String, u64> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
 
 pub(super) async fn run(args: &MixArgs, bench: &Bench) -> anyhow::Result<Report> {
     bench.crowd.check(args.users * 2)?;
@@ -87,11 +71,13 @@ fn spawn_user(
     enough: &CancellationToken,
 ) {
     let reader = rest::Reader {
-        target: bench.crowd.target.clone(),
-        source: bench.crowd.sources.of(member.index),
+        line: Line::new(
+            bench.crowd.target(member.index).clone(),
+            bench.crowd.sources.of(member.index),
+            tracker.clone(),
+        ),
         token: bench.crowd.token(member.index).unwrap_or_default().to_owned(),
         start: member.index,
-        tracker: tracker.clone(),
     };
     tracker.spawn(Box::pin(reader.run(reads, Arc::clone(browsing), enough.clone())));
     tracker.spawn(Box::pin(talk::user(member, place, words, Arc::clone(talking), enough.clone())));

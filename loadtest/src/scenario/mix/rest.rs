@@ -1,24 +1,16 @@
 //! The REST half of a user: one keep-alive connection, one read after the other at a fixed rate. A read is timed
 //! from when it was due until its body has arrived.
 
-use super::Tally;
-use crate::{histogram::Latency, pacer::Pacer, report::Report, target::Target, transport::Transport};
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::{
-    Request, StatusCode,
-    body::Bytes,
-    client::conn::http1::{SendRequest, handshake},
-    header,
+use crate::{
+    histogram::Latency,
+    http::{Answer, Line},
+    pacer::Pacer,
+    report::Report,
+    tally::Tally,
 };
-use hyper_util::rt::TokioIo;
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
-use tokio::time::{Instant, timeout};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-
-/// Longest answer taken.
-const ANSWER_BYTES: usize = 4 << 20;
-/// Longest wait for an answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// What users read, weighted by repetition: mostly browsing. The dashboard is the user's own portal's.
 const READS: [(&str, &str); 12] = [
@@ -49,12 +41,10 @@ pub(super) struct Browsing {
 /// One user.
 #[derive(Debug)]
 pub(super) struct Reader {
-    pub(super) target: Target,
-    pub(super) source: Option<IpAddr>,
+    pub(super) line: Line,
     pub(super) token: String,
     /// Where in the list of reads this user begins.
     pub(super) start: usize,
-    pub(super) tracker: TaskTracker,
 }
 
 impl Browsing {
@@ -95,8 +85,8 @@ impl Browsing {
 
 impl Reader {
     /// Reads until it is enough.
-    pub(super) async fn run(self, mut pacer: Pacer, browsing: Arc<Browsing>, enough: CancellationToken) {
-        let (mut line, mut own_dashboard, mut turn) = (None, false, self.start);
+    pub(super) async fn run(mut self, mut pacer: Pacer, browsing: Arc<Browsing>, enough: CancellationToken) {
+        let (mut own_dashboard, mut turn) = (false, self.start);
         loop {
             let due = tokio::select! {
                 () = enough.cancelled() => return,
@@ -106,56 +96,15 @@ impl Reader {
             turn += 1;
             let (name, path) = if path == DASHBOARD && !own_dashboard { READS[1] } else { (name, path) };
             let from = Pacer::counted_from(due, Instant::now());
-            match timeout(PATIENCE, self.read(&mut line, path)).await {
-                Ok(Ok((status, body))) => {
-                    let took = from.elapsed();
-                    browsing.by_name[name].record(took);
+            match self.line.get(path, Some(&self.token)).await {
+                Ok(Answer { status, body, .. }) => {
+                    browsing.by_name[name].record(from.elapsed());
                     browsing.answers.add(format!("{} {path}", status.as_u16()));
                     own_dashboard |= name == "session" && is_creator(&body);
                 }
-                Ok(Err(error)) => {
-                    line = None;
-                    browsing.failures.add(error.to_string());
-                }
-                Err(_) => {
-                    line = None;
-                    browsing.failures.add(format!("no answer within {PATIENCE:?}"));
-                }
+                Err(error) => browsing.failures.add(error.to_string()),
             }
         }
-    }
-
-    async fn read(
-        &self,
-        line: &mut Option<SendRequest<Empty<Bytes>>>,
-        path: &str,
-    ) -> anyhow::Result<(StatusCode, Bytes)> {
-        // A server may end a keep-alive connection at any time between two requests: then a new one is opened.
-        if let Some(sender) = line
-            && sender.ready().await.is_err()
-        {
-            *line = None;
-        }
-        let usable = match line {
-            Some(sender) => sender,
-            None => line.insert(self.connect().await?),
-        };
-        let request = Request::get(path)
-            .header(header::HOST, self.target.addr.to_string())
-            .header(header::ACCEPT, "application/json")
-            .header(header::COOKIE, format!("pitchey-session={}", self.token))
-            .body(Empty::new())?;
-        let (head, body) = usable.send_request(request).await?.into_parts();
-        let body = Limited::new(body, ANSWER_BYTES).collect().await.map_err(anyhow::Error::from_boxed)?;
-        Ok((head.status, body.to_bytes()))
-    }
-
-    async fn connect(&self) -> anyhow::Result<SendRequest<Empty<Bytes>>> {
-        let stream = Transport::open(&self.target, self.source).await?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        // Ends when the sender is dropped; its errors reach the request they concern.
-        self.tracker.spawn(async move { drop(connection.await) });
-        Ok(sender)
     }
 }
 

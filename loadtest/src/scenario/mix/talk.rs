@@ -1,7 +1,6 @@
 //! The WebSocket half of a user: pings, types, writes durable messages to the next user in a ring, and keeps a
 //! ledger of what the previous one wrote.
 
-use super::Tally;
 use crate::{
     client::{ClientError, Socket},
     crowd::Member,
@@ -11,6 +10,7 @@ use crate::{
     numbers::{nanos, rate},
     pacer::Pacer,
     report::Report,
+    tally::Tally,
 };
 use shared::id::UserId;
 use std::{

@@ -1,7 +1,7 @@
 //! A master, its replicas, and three Sentinels that watch them.
 
 use super::{Connection, RedisOptions, RedisServer, Reply};
-use crate::testkit::process::{Port, Setup, Supervised, until};
+use crate::servers::process::{Port, Setup, Supervised, until};
 use std::{io, net::SocketAddr};
 
 /// What the Sentinels call the master.

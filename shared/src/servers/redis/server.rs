@@ -1,13 +1,11 @@
 //! One `redis-server`.
 
 use super::{Connection, Reply};
-use crate::testkit::{
-    Certificates, available,
+use crate::servers::{
+    Certificates,
     process::{Port, Setup, Supervised},
-    test_setting,
 };
 use std::{io, net::SocketAddr};
-use tokio::sync::OnceCell;
 
 /// The user of servers with an ACL, and its password.
 const USER: (&str, &str) = ("pitchey", "correct-horse");
@@ -35,17 +33,6 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// The URL of the server that the tests of this binary share, each under a key prefix of its own: a private one, or
-    /// what `TEST_REDIS_URL` names. `None`, and a loud line, if the machine has no Redis.
-    pub async fn shared() -> Option<String> {
-        static SHARED: OnceCell<Option<RedisServer>> = OnceCell::const_new();
-        if let Some(url) = test_setting("TEST_REDIS_URL") {
-            return Some(url);
-        }
-        let start = async || available("Redis", Self::start(&RedisOptions::default()).await);
-        SHARED.get_or_init(start).await.as_ref().map(Self::url)
-    }
-
     /// Starts a server; [`io::ErrorKind::NotFound`] if the machine has none.
     pub async fn start(options: &RedisOptions) -> io::Result<Self> {
         let port = Port::reserve()?;
@@ -130,7 +117,7 @@ impl RedisServer {
         self.call(&["FLUSHALL", "SYNC"]).await;
     }
 
-    /// Sends a command on a connection of its own; a refusal fails the test.
+    /// Sends a command on a connection of its own; a refusal is a panic.
     pub async fn call(&self, command: &[&str]) -> Reply {
         match self.try_call(command).await {
             Ok(Reply::Error(error)) => panic!("{command:?}: {error}"),

@@ -1,4 +1,4 @@
-//! A certificate authority of one test, made by `openssl`, and a certificate for `localhost` and `127.0.0.1`.
+//! A certificate authority of one run, made by `openssl`, and a certificate for `localhost` and `127.0.0.1`.
 
 use std::{
     io,

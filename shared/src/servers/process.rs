@@ -1,8 +1,8 @@
-//! A server process of a test: started, signalled, started again, and gone when the test is, however that ends.
+//! A process of ours: started, signalled, started again, and gone when we are, however that ends.
 //!
-//! Between us and the server stands a shell that takes orders from a pipe. Its writing end is ours alone (children do
-//! not inherit it), so a dropped value, a panic and a `kill -9` of the test look the same to the shell: the pipe breaks,
-//! and it ends the server and removes the folder.
+//! Between us and the process stands a shell that takes orders from a pipe. Its writing end is ours alone (children do
+//! not inherit it), so a dropped value, a panic and a `kill -9` of us look the same to the shell: the pipe breaks, and it
+//! ends the process and removes the folder.
 
 use std::{
     fs,
@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use tokio::{net::TcpSocket, time::Instant};
 
 /// Longest wait for a server or a set of them: seconds on an idle machine, and CI's are not idle.
-pub(super) const START_TIMEOUT: Duration = Duration::from_mins(1);
+pub(crate) const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How often a server is asked whether it is there yet.
 const POLL: Duration = Duration::from_millis(20);
@@ -58,19 +58,19 @@ impl Port {
 
 /// A folder for one server and the user it will run as; nothing runs yet.
 #[derive(Debug)]
-pub(super) struct Setup {
+pub struct Setup {
     runner: Runner,
     folder: TempDir,
 }
 
 impl Setup {
     /// A temporary folder for a server that may run as root.
-    pub(super) fn new(name: &str) -> io::Result<Self> {
+    pub fn new(name: &str) -> io::Result<Self> {
         Self::with(Runner(None), name)
     }
 
     /// The same for a server that refuses root: as root, it runs as `postgres` or `nobody`.
-    pub(super) fn unprivileged(name: &str) -> io::Result<Self> {
+    pub fn unprivileged(name: &str) -> io::Result<Self> {
         Self::with(Runner::find()?, name)
     }
 
@@ -80,12 +80,13 @@ impl Setup {
         Ok(Self { runner, folder })
     }
 
-    pub(super) fn folder(&self) -> &Path {
+    /// Where its files are.
+    pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
     /// Writes a file for the server to read, and to rewrite if it is one that does.
-    pub(super) fn write(&self, name: &str, content: &str) -> io::Result<PathBuf> {
+    pub fn write(&self, name: &str, content: &str) -> io::Result<PathBuf> {
         let path = self.folder().join(name);
         fs::write(&path, content)?;
         self.runner.give(&path)?;
@@ -93,7 +94,7 @@ impl Setup {
     }
 
     /// A program that is run once, before the server, with its words in the server's log.
-    pub(super) fn run(&self, command: &[&str]) -> io::Result<()> {
+    pub fn run(&self, command: &[&str]) -> io::Result<()> {
         let mut child = self.runner.command(command[0], self.folder());
         child.args(&command[1..]).stdin(Stdio::null()).stdout(self.log()?).stderr(self.log()?);
         if child.status().map_err(|error| named(command[0], &error))?.success() {
@@ -112,7 +113,7 @@ impl Setup {
 
     /// Prepares the server's shell. `ending` is the signal that ends the server with the test (`KILL`, or what lets it
     /// clean up what is outside of its folder).
-    pub(super) fn supervise(self, command: &[&str], ending: &str) -> io::Result<Supervised> {
+    pub fn supervise(self, command: &[&str], ending: &str) -> io::Result<Supervised> {
         let program = in_path(command[0])?;
         let mut shell = self.runner.command("sh", self.folder());
         shell.arg("-c").arg(SUPERVISOR).arg("supervisor").arg(self.folder()).arg(ending);
@@ -151,7 +152,7 @@ rm -rf "$folder"
 
 /// A server and its shell. Dropping it ends the server and removes its folder.
 #[derive(Debug)]
-pub(super) struct Supervised {
+pub struct Supervised {
     folder: PathBuf,
     shell: Child,
     /// `None` once the end began.
@@ -167,27 +168,28 @@ struct Pipes {
 }
 
 impl Supervised {
-    pub(super) fn folder(&self) -> &Path {
+    /// Where its files are; `log` is among them.
+    pub fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// Starts the server, after a kill if it still runs, and returns at once.
-    pub(super) fn start(&self) {
+    pub fn start(&self) {
         self.order("start");
     }
 
     /// Sends a signal and returns at once.
-    pub(super) fn signal(&self, signal: &str) {
+    pub fn signal(&self, signal: &str) {
         self.order(&format!("signal {signal}"));
     }
 
     /// Ends the server with a signal and waits until its process is gone, also if it is stopped.
-    pub(super) fn end(&self, signal: &str) {
+    pub fn end(&self, signal: &str) {
         self.order(&format!("end {signal}"));
     }
 
     /// Waits until the server answers; fails with its last words if it ended instead.
-    pub(super) async fn until_ready(&self, mut ready: impl AsyncFnMut() -> bool) -> io::Result<()> {
+    pub async fn until_ready(&self, mut ready: impl AsyncFnMut() -> bool) -> io::Result<()> {
         let deadline = Instant::now() + START_TIMEOUT;
         while !ready().await {
             if !self.is_running() || Instant::now() > deadline {
@@ -198,10 +200,14 @@ impl Supervised {
         Ok(())
     }
 
+    /// The server's process id, from its start until somebody waited for its end.
+    pub fn pid(&self) -> Option<u32> {
+        self.pipes.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.server
+    }
+
     /// Whether the server's process is there (a stopped one is).
-    pub(super) fn is_running(&self) -> bool {
-        let pipes = self.pipes.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(server) = pipes.as_ref().and_then(|pipes| pipes.server) else { return false };
+    pub fn is_running(&self) -> bool {
+        let Some(server) = self.pid() else { return false };
         // `pid (name) state …`; Z is one that ended and was not waited for.
         let stat = fs::read_to_string(format!("/proc/{server}/stat")).unwrap_or_default();
         stat.rsplit_once(')').is_some_and(|(_, state)| !state.trim_start().starts_with('Z'))
@@ -221,13 +227,13 @@ impl Drop for Supervised {
     fn drop(&mut self) {
         drop(self.pipes.lock().unwrap_or_else(PoisonError::into_inner).take());
         if let Err(error) = self.shell.wait() {
-            eprintln!("a test's server was not waited for: {error}");
+            eprintln!("a server was not waited for: {error}");
         }
     }
 }
 
 /// Asks again and again until the answer is yes; says what was waited for if it never is.
-pub(super) async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + START_TIMEOUT;
     while !done().await {
         assert!(Instant::now() < deadline, "waited too long for {what}");
@@ -276,7 +282,7 @@ fn in_path(program: &str) -> io::Result<PathBuf> {
     if program.contains('/') {
         return Ok(program.into());
     }
-    let path = super::test_setting("PATH").unwrap_or_default();
+    let path = super::search_path();
     let mut folders = path.split(':').chain(["/usr/sbin"]);
     folders
         .find_map(|folder| Some(Path::new(folder).join(program)).filter(|file| file.is_file()))
@@ -288,7 +294,7 @@ fn named(program: &str, error: &io::Error) -> io::Error {
 }
 
 /// What went wrong, in the program's own last words.
-pub(super) fn failed(program: &str, folder: &Path) -> io::Error {
+pub(crate) fn failed(program: &str, folder: &Path) -> io::Error {
     let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
     let last: Vec<_> = log.lines().rev().take(5).collect();
     io::Error::other(format!("{program} failed: {}", last.into_iter().rev().collect::<Vec<_>>().join(" | ")))

@@ -1,12 +1,8 @@
 //! A Redis Cluster of three masters with a replica each.
 
 use super::{RedisOptions, RedisServer, Reply};
-use crate::testkit::{
-    available,
-    process::{Port, until},
-};
+use crate::servers::process::{Port, until};
 use std::{io, process::Command};
-use tokio::sync::OnceCell;
 
 const MASTERS: usize = 3;
 const NODES: usize = 2 * MASTERS;
@@ -26,14 +22,6 @@ struct Node {
 }
 
 impl RedisCluster {
-    /// The Cluster that the tests of this binary share, each under a key prefix of its own. `None`, and a loud line, if
-    /// the machine has no Redis.
-    pub async fn shared() -> Option<&'static Self> {
-        static SHARED: OnceCell<Option<RedisCluster>> = OnceCell::const_new();
-        let start = async || available("Redis Cluster", Self::start().await);
-        SHARED.get_or_init(start).await.as_ref()
-    }
-
     /// Starts six nodes and returns when every one of them sees all slots covered and replicas in step.
     pub async fn start() -> io::Result<Self> {
         let mut nodes = Vec::new();

@@ -1,7 +1,7 @@
-//! Private Redis servers for tests: one alone, a set under Sentinel, a Cluster.
+//! Private Redis servers: one alone, a set under Sentinel, a Cluster.
 //!
 //! Every server has its own folder and a loopback port that stays its own while it is down, so that it can be killed
-//! and started again in the same place. All of it ends with the test (see [`super::process`]).
+//! and started again in the same place. All of it ends with us (see [`super::process`]).
 
 pub mod cluster;
 mod resp;
