@@ -147,7 +147,7 @@ async fn answer(gateway: &Gateway, request: Request<Incoming>, peer: SocketAddr)
             gateway.upgrade(request, address).await
         }
         "/health/live" if readable => plain(StatusCode::OK, "live\n"),
-        "/health/ready" if readable && gateway.node().lifecycle.stopping() => {
+        "/health/ready" if readable && gateway.node().is_leaving() => {
             plain(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
         }
         "/health/ready" if readable => plain(StatusCode::OK, "ready\n"),

@@ -43,7 +43,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> anyhow::Result<ExitCode> {
     let arguments = std::env::args().skip(1);
-    let loaded = Config::load(&Source::process(arguments))?;
+    let loaded = Config::load(&Source::process(arguments).of_gateway())?;
     if loaded.print {
         print!("{}", loaded.render());
         return Ok(ExitCode::SUCCESS);

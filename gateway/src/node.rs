@@ -131,6 +131,11 @@ impl Node {
         self.next_connection.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// Whether new sockets should go elsewhere: the process was told to stop, or an operator drains the node.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.lifecycle.leaving() || self.draining.load(Ordering::Acquire)
+    }
+
     /// What a log keeps at least: frames, bytes.
     pub(crate) fn log_bounds(&self) -> (usize, usize) {
         (self.config.limits.outbox_messages, self.config.limits.outbox_bytes)

@@ -12,7 +12,7 @@ use shared::{
     store::{
         StoreError, Tx,
         demo::{self, DemoCreator, DemoPitch},
-        users,
+        installation, users,
     },
 };
 use std::{collections::HashMap, time::Duration};
@@ -64,6 +64,8 @@ struct Entry {
 pub async fn bring_in(app: &App) -> Result<(), ApiError> {
     let catalogue = read();
     let work = async |tx: &mut Tx| {
+        // Two processes that start together: the second one waits here, and then finds everybody.
+        installation::first(tx, "demo.catalogue").await?;
         let Some(ids) = creators(tx, &catalogue.creators).await? else { return Ok(()) };
         let now = tx.now();
         for entry in catalogue.pitches {

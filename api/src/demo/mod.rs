@@ -1,5 +1,6 @@
 //! Demo data: four accounts, a catalogue, a conversation and a few notifications, so that the page is alive the first
-//! time it is opened. Only in development, and only once: what somebody changed or deleted stays that way.
+//! time it is opened. Only in development, and only once: what somebody changed or deleted stays that way. Processes
+//! that start together on an empty database agree in it who brings the demo in; the others wait for that.
 
 pub mod accounts;
 pub mod bulk;
@@ -11,7 +12,7 @@ use shared::{
     id::{SessionId, UserId},
     model::{Identity, NewNotification},
     store::{
-        StoreError, Tx,
+        StoreError, Tx, installation,
         users::{self, NewUser},
     },
 };
@@ -30,16 +31,20 @@ pub async fn seed(app: &App) -> Result<(), ApiError> {
 /// The accounts, and what happened between them so far.
 async fn people(app: &App) -> Result<(), ApiError> {
     let hash = app.passwords.hash(PASSWORD.to_owned()).await?;
-    let ids: Vec<UserId> = app
+    let ids: Option<Vec<UserId>> = app
         .store
         .tx("demo.accounts", async |tx| {
+            if !installation::first(tx, "demo.accounts").await? {
+                return Ok(None);
+            }
             let mut ids = Vec::with_capacity(ACCOUNTS.len());
             for account in &ACCOUNTS {
                 ids.push(insert(tx, account, &hash).await?);
             }
-            Ok(ids)
+            Ok(Some(ids))
         })
         .await?;
+    let Some(ids) = ids else { return Ok(()) };
     converse(app, &ids).await?;
     notify(app, ids[0], ids[1]).await
 }

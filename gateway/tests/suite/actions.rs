@@ -109,12 +109,18 @@ async fn a_node_is_drained_at_a_rate_takes_nobody_meanwhile_and_can_be_taken_bac
     }
     assert_eq!((job.state, job.done, job.note.as_str()), (JobState::Done, 4, ""));
     assert_eq!(Socket::upgrade(desk.node.addr, "/ws", &[]).await.unwrap_err(), 503);
+    assert_eq!(
+        Socket::upgrade(desk.node.addr, "/health/ready", &[]).await.unwrap_err(),
+        503,
+        "balancers look elsewhere"
+    );
     let tick = desk.console.tick("gw-1").await;
     assert_eq!(tick.state, State::Draining);
 
     let undrain = Action::Undrain { node: "gw-1".into() };
     let job: Job = desk.console.act(&asked("undrain-gw-1", undrain)).await.unwrap();
     assert_eq!(job.state, JobState::Done);
+    assert_eq!(Socket::upgrade(desk.node.addr, "/health/ready", &[]).await.unwrap_err(), 200);
     let (mut back, _) = desk.signed_in("phone-9").await;
     assert!(back.quiet().await.is_empty());
     desk.close().await;

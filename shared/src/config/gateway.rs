@@ -5,9 +5,9 @@ use std::time::Duration;
 /// Settings of the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GatewayConfig {
-    /// `NODE_NAME`: this node's name in `hello`, logs and the console. Loading fills in `gw-<hostname>-<PORT>` (the
-    /// process id when the port is 0), which two processes of one fleet do not share; correctness never rests on it,
-    /// because the engine tells incarnations apart by a random id.
+    /// `NODE_NAME`: this node's name in `hello`, logs and the console. Loading fills in `gw-<hostname>-<PORT>`, or
+    /// `api-…` where no sockets are served (the process id when the port is 0), which two processes of one fleet do not
+    /// share; correctness never rests on it, because the engine tells incarnations apart by a random id.
     pub node: String,
     /// `GATEWAY`: where sockets are served. Loading fills in `separate` where the engine is shared.
     pub place: Place,

@@ -43,7 +43,7 @@ impl Config {
                 }
             }
         }
-        compute(&mut config, &mut origins, &settings);
+        compute(&mut config, &mut origins, &settings, source.is_gateway());
         for (name, message) in validate::check(&config) {
             let at = settings.iter().position(|setting| setting.name == name).expect("rules name settings that exist");
             let shown = shown(&settings[at], &config);
@@ -96,7 +96,7 @@ fn shown(setting: &Setting, config: &Config) -> String {
 }
 
 /// Fills in what depends on other settings or the machine, for those nobody gave.
-fn compute(config: &mut Config, origins: &mut [Origin], settings: &[Setting]) {
+fn compute(config: &mut Config, origins: &mut [Origin], settings: &[Setting], is_gateway: bool) {
     let mut open = |name: &str| {
         let at = settings.iter().position(|setting| setting.name == name).expect("computed settings exist");
         let open = origins[at] == Origin::Default;
@@ -112,7 +112,8 @@ fn compute(config: &mut Config, origins: &mut [Origin], settings: &[Setting]) {
         shared_engine(config, &mut open);
     }
     if open("node_name") {
-        config.gateway.node = node_name(config.http.port);
+        let serves_sockets = is_gateway || config.gateway.place == Place::Hosted;
+        config.gateway.node = node_name(if serves_sockets { "gw" } else { "api" }, config.http.port);
     }
 }
 
@@ -141,10 +142,10 @@ fn detect(config: &Config) -> Environment {
     if private { Environment::Development } else { Environment::Production }
 }
 
-fn node_name(port: u16) -> String {
+fn node_name(kind: &str, port: u16) -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host: String = host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
     let host = if host.is_empty() { "node" } else { &host };
     let unique = if port == 0 { std::process::id() } else { port.into() };
-    format!("gw-{host}-{unique}")
+    format!("{kind}-{host}-{unique}")
 }

@@ -17,6 +17,7 @@ pub struct Source {
     folder: Option<PathBuf>,
     env: BTreeMap<String, OsString>,
     args: Vec<String>,
+    gateway: bool,
 }
 
 /// One setting's text from one layer.
@@ -31,12 +32,24 @@ impl Source {
     #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     pub fn process(args: impl IntoIterator<Item = String>) -> Self {
         let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
-        Self { folder: Some(".".into()), env, args: args.into_iter().collect() }
+        Self { folder: Some(".".into()), env, args: args.into_iter().collect(), gateway: false }
     }
 
     /// Only these flags: no environment, and no file unless one is named.
     pub fn flags<S: Into<String>>(args: impl IntoIterator<Item = S>) -> Self {
         Self { args: args.into_iter().map(Into::into).collect(), ..Self::default() }
+    }
+
+    /// The process is a gateway, whoever else may serve sockets.
+    #[must_use]
+    pub fn of_gateway(mut self) -> Self {
+        self.gateway = true;
+        self
+    }
+
+    /// Whether a gateway goes by this.
+    pub(super) fn is_gateway(&self) -> bool {
+        self.gateway
     }
 
     /// With an environment variable.

@@ -31,6 +31,16 @@ fn nothing_said_is_a_valid_development_installation() {
 }
 
 #[test]
+fn a_node_is_named_after_what_it_does() {
+    let shared = || Source::flags(["--redis-url=redis://127.0.0.1:1", "--database-url=postgres://127.0.0.1/x"]);
+    let name = |source: &Source| load_from(source).unwrap().gateway.node;
+    assert!(name(&shared()).starts_with("api-"), "an api beside gateways");
+    assert!(name(&shared().with_env("GATEWAY", "hosted")).starts_with("gw-"));
+    assert!(name(&shared().of_gateway()).starts_with("gw-"));
+    assert_eq!(name(&shared().with_env("NODE_NAME", "left")), "left");
+}
+
+#[test]
 fn a_certificate_makes_links_https_and_the_cookie_secure_and_needs_its_key() {
     let config = load(["--tls-cert=/c.pem", "--tls-key=/k.pem"]).unwrap();
     assert_eq!(config.environment, Environment::Development);

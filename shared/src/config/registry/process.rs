@@ -52,7 +52,7 @@ pub(super) fn settings() -> Vec<Setting> {
             "name",
             "this node's name in `hello`, logs and the console",
         )
-        .computed("`gw-<hostname>-<PORT>`"),
+        .computed("`gw-<hostname>-<PORT>`, or `api-…` of an api that serves no sockets"),
         setting::<Span<0>>(
             "drain_delay",
             |c| &mut c.http.drain_delay,

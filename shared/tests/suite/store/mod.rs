@@ -8,6 +8,7 @@ mod away;
 mod browse;
 mod dashboard;
 mod inbox;
+mod installation;
 mod leases;
 mod operators;
 mod pitches;
