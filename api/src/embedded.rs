@@ -1,12 +1,14 @@
 //! The gateway inside this process: the one file of the api that knows it. In the distributed mode the gateway is a
 //! process of its own, and nothing here runs.
 
-use crate::{app::App, http::Body};
+use crate::{activity::Activity, app::App, http::Body};
 use ::http::{Request, Response};
-use gateway::{Gateway, Parts};
+pub use gateway::EVENTS;
+use gateway::{Carrier, Gateway, Parts};
+use http_body_util::{BodyExt as _, Either};
 use hyper::body::Incoming;
 use shared::engine::EngineError;
-use std::net::IpAddr;
+use std::{io, net::IpAddr, sync::Arc};
 use tokio::net::TcpStream;
 
 /// The gateway of this process. A cheap clone.
@@ -40,8 +42,24 @@ impl Sockets {
         self.0.upgrade(request, address).await.map(boxed)
     }
 
+    /// Answers a request for an event stream. The stream goes on as the answer's body: as long as the HTTP server holds
+    /// that, the connection the request came on is a carrier.
+    pub async fn events(&self, request: &Request<Incoming>, address: IpAddr) -> Response<Body> {
+        let activity = request.extensions().get::<Arc<Activity>>().cloned().unwrap_or_default();
+        let carrier = Carrier { stuck: activity.stuck.clone(), ..Carrier::default() };
+        let response = self.0.events(request, address, carrier).await;
+        let streaming = matches!(response.body(), Either::Right(_)).then(|| activity.stream());
+        response.map(|body| {
+            let body = body.map_frame(move |frame| {
+                let _held_as_long_as_the_body = &streaming;
+                frame
+            });
+            body.map_err(io::Error::other).boxed_unsync()
+        })
+    }
+
     /// The gateway as the admin listener wants it.
-    pub fn inspector(&self) -> std::sync::Arc<dyn shared::admin::Sockets> {
+    pub fn inspector(&self) -> Arc<dyn shared::admin::Sockets> {
         self.0.inspector()
     }
 
@@ -57,6 +75,5 @@ impl Sockets {
 }
 
 fn boxed(body: http_body_util::Full<bytes::Bytes>) -> Body {
-    use http_body_util::BodyExt as _;
     body.map_err(|never| match never {}).boxed_unsync()
 }

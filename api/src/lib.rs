@@ -15,6 +15,7 @@
 //! Only `embedded.rs` imports the gateway. Business rules that the WebSocket shares live in `shared::ops`; SQL lives in
 //! `shared::store`.
 
+mod activity;
 pub mod announcements;
 pub mod app;
 pub mod banner;

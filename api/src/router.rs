@@ -27,6 +27,8 @@ pub enum Action {
     Handler(Box<dyn Fn(Ctx) -> BoxFuture<'static, Outcome> + Send + Sync>),
     /// Turns the connection into a WebSocket.
     Socket,
+    /// Begins an event stream.
+    Events,
 }
 
 /// One line of the table.
@@ -139,6 +141,11 @@ impl Table {
         self.add(Method::DELETE, path, access, handler)
     }
 
+    /// Answers a request for an event stream.
+    pub fn events(self, path: &'static str) -> Self {
+        self.put_endpoint(Method::GET, path, Endpoint { access: Access::Open, action: Action::Events })
+    }
+
     /// Answers a WebSocket's upgrade.
     pub fn socket(self, path: &'static str) -> Self {
         self.put_endpoint(Method::GET, path, Endpoint { access: Access::Open, action: Action::Socket })
@@ -180,7 +187,7 @@ impl Table {
 fn allow<'a>(methods: impl IntoIterator<Item = &'a (Method, Endpoint)>) -> HeaderValue {
     let methods: Vec<_> = methods.into_iter().collect();
     let has = |method: &Method| methods.iter().any(|(known, _)| known == method);
-    // HEAD comes with GET, except for a socket: there is nothing to have the head of.
+    // HEAD comes with GET, except for sockets and event streams: there is nothing to have the head of.
     let head = methods.iter().any(|(method, endpoint)| method == Method::GET && endpoint.has_head());
     let listed = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
     let answered = listed.iter().filter(|method| match **method {

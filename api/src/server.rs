@@ -6,7 +6,7 @@
 //!
 //! What is no HTTP at all hyper answers itself (400, 414, 431, without our headers): no request ever comes into being.
 
-use crate::{app::App, http};
+use crate::{activity::Activity, app::App, embedded::EVENTS, http};
 use ::http::{Method, Request, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -17,19 +17,11 @@ use hyper_util::{
 };
 use shared::{
     backlog,
-    places::Places,
+    places::{Place, Places},
+    tcp,
     tls::{self, Tls},
 };
-use std::{
-    convert::Infallible,
-    io,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpSocket, TcpStream},
@@ -121,16 +113,31 @@ impl Door {
             return tracing::debug!(%peer, "an address has all the connections it may have");
         }
         let (app, builder, tls) = (self.app.clone(), self.builder.clone(), self.tls.clone());
+        let held = Held { _permit: permit, _place: place };
         self.app.lifecycle.tracker().spawn(async move {
-            let _given_back_at_the_end = (permit, place);
             let Some(tls) = tls else {
                 let Some(stream) = past_the_gateway(&app, stream, peer).await else { return };
-                return connection(app, builder, stream, peer).await;
+                give_up_on_the_dead(&app, &stream);
+                return connection(app, builder, stream, peer, held).await;
             };
+            give_up_on_the_dead(&app, &stream);
             if let Some(stream) = shake_hands(&app, &tls, stream, peer).await {
-                connection(app, builder, stream, peer).await;
+                connection(app, builder, stream, peer, held).await;
             }
         });
+    }
+}
+
+/// What a connection holds of the server: given back at its end, or when it begins to carry an event stream.
+struct Held {
+    _permit: OwnedSemaphorePermit,
+    _place: Option<Place>,
+}
+
+/// An event stream's client never says anything: that it is gone shows only in what it does not take.
+fn give_up_on_the_dead(app: &App, stream: &TcpStream) {
+    if let Err(error) = tcp::give_up_after(stream, app.config.gateway.dead_after) {
+        tracing::debug!(%error, "failed to set TCP_USER_TIMEOUT");
     }
 }
 
@@ -170,47 +177,16 @@ fn connection_builder(header_timeout: Duration) -> auto::Builder<TokioExecutor> 
     builder
 }
 
-/// What a connection is doing, as far as its deadlines must know. Answers are whole when their handler ends: who has
-/// not read one by the end of the silence is cut off. A route that streams will have to hold its [`Open`].
-#[derive(Debug, Default)]
-struct Activity {
-    asked: AtomicU64,
-    open: AtomicUsize,
-}
-
-impl Activity {
-    /// A request came; it is open until the guard is dropped.
-    fn request(self: &Arc<Self>) -> Open {
-        self.asked.fetch_add(1, Ordering::Relaxed);
-        self.open.fetch_add(1, Ordering::Relaxed);
-        Open(self.clone())
-    }
-
-    /// Requests so far.
-    fn asked(&self) -> u64 {
-        self.asked.load(Ordering::Relaxed)
-    }
-
-    fn is_open(&self) -> bool {
-        self.open.load(Ordering::Relaxed) > 0
-    }
-}
-
-struct Open(Arc<Activity>);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 type Service = BoxCloneSyncService<Request<Incoming>, Response<http::Body>, Infallible>;
 
 /// The pipeline behind compression. Boxed, with a concrete error type: `Box<dyn Error>` within the types of a spawned
 /// future is more than rustc can prove `Send`.
 fn service(app: App, peer: SocketAddr, activity: Arc<Activity>) -> Service {
-    let handler = move |request: Request<Incoming>| {
+    let handler = move |mut request: Request<Incoming>| {
         let (app, open) = (app.clone(), activity.request());
+        if request.uri().path() == EVENTS {
+            request.extensions_mut().insert(Arc::clone(&activity));
+        }
         async move {
             let answer = http::handle(app, peer, request).await;
             drop(open);
@@ -267,7 +243,7 @@ async fn past_the_gateway(app: &App, stream: TcpStream, peer: SocketAddr) -> Opt
 }
 
 /// One connection, from its first byte to its last answer or its upgrade.
-async fn connection<S>(app: App, builder: Arc<auto::Builder<TokioExecutor>>, stream: S, peer: SocketAddr)
+async fn connection<S>(app: App, builder: Arc<auto::Builder<TokioExecutor>>, stream: S, peer: SocketAddr, held: Held)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -279,17 +255,24 @@ where
     let header_timeout = app.config.http.header_timeout;
     let mut silence = std::pin::pin!(sleep(header_timeout));
     let mut drain = std::pin::pin!(async {
-        app.lifecycle.soft().cancelled().await;
+        tokio::select! {
+            () = app.lifecycle.soft().cancelled() => {}
+            () = activity.streamed.cancelled() => {}
+        }
         if activity.asked() == 0 {
             // hyper closes a connection whose first bytes it has not seen, though they may be on their way.
             sleep(FIRST_WORD).await;
         }
     });
-    let (mut draining, mut asked_before) = (false, 0);
+    let (mut draining, mut asked_before, mut held) = (false, 0, Some(held));
     loop {
         tokio::select! {
             biased;
             () = app.lifecycle.hard().cancelled() => return,
+            () = activity.stuck.cancelled() => {
+                return tracing::debug!(%peer, "the client of an event stream took nothing any more");
+            }
+            () = activity.streaming.cancelled(), if held.is_some() => held = None,
             outcome = connection.as_mut() => {
                 if let Err(error) = outcome {
                     tracing::debug!(%peer, error = crate::http::error::chain(error.as_ref()), "a connection ended early");

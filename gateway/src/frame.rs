@@ -53,6 +53,32 @@ pub(crate) const fn ping() -> Bytes {
     Bytes::from_static(&[FIN_PING, 0])
 }
 
+/// What a server's frame holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Said<'a> {
+    Text(&'a [u8]),
+    Ping,
+    /// Frames that mean something to a WebSocket only.
+    Other,
+}
+
+/// Takes the first of whole server frames apart; returns what follows it. `None` at the end.
+pub(crate) fn first(frames: &[u8]) -> Option<(Said<'_>, &[u8])> {
+    let (&kind, &length) = (frames.first()?, frames.get(1)?);
+    let (header, length) = match length {
+        126 => (4, usize::from(u16::from_be_bytes(frames.get(2..4)?.try_into().ok()?))),
+        127 => (10, usize::try_from(u64::from_be_bytes(frames.get(2..10)?.try_into().ok()?)).ok()?),
+        short => (2, usize::from(short)),
+    };
+    let (payload, rest) = frames.get(header..)?.split_at_checked(length)?;
+    let said = match kind {
+        FIN_TEXT => Said::Text(payload),
+        FIN_PING => Said::Ping,
+        _ => Said::Other,
+    };
+    Some((said, rest))
+}
+
 fn put_header(buffer: &mut BytesMut, first: u8, len: usize) {
     buffer.put_u8(first);
     match (u8::try_from(len), u16::try_from(len)) {
@@ -102,10 +128,14 @@ mod tests {
             for text in &texts {
                 put_text(&mut buffer, text.as_bytes());
             }
-            let mut client = decode(&buffer);
+            let (mut client, mut rest) = (decode(&buffer), &buffer[..]);
             for text in texts {
+                let (said, after) = first(rest).unwrap();
+                prop_assert_eq!(said, Said::Text(text.as_bytes()));
+                rest = after;
                 prop_assert_eq!(client.read().unwrap(), Message::text(text));
             }
+            prop_assert!(rest.is_empty() && first(rest).is_none());
         }
     }
 
@@ -121,5 +151,11 @@ mod tests {
     fn the_ping_is_a_ping_and_binary_is_binary() {
         assert_eq!(decode(&ping()).read().unwrap(), Message::Ping(Bytes::new()));
         assert_eq!(decode(&binary(&[0, 255])).read().unwrap(), Message::binary(vec![0, 255]));
+        let all = [ping(), binary(&[0, 255]), close(CloseReason::Drain)].concat();
+        let (said, rest) = first(&all).unwrap();
+        assert_eq!(said, Said::Ping);
+        let (said, rest) = first(rest).unwrap();
+        assert_eq!(said, Said::Other);
+        assert!(matches!(first(rest), Some((Said::Other, []))));
     }
 }

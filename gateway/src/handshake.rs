@@ -4,7 +4,7 @@
 //! version we do not speak) is answered on the socket with `bye` and a close code, because a browser's script can read
 //! a close code but not the status of a failed upgrade, and would try again for ever.
 
-use crate::node::Node;
+use crate::{connection::opening::Asked, node::Node};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use shared::{
@@ -33,6 +33,8 @@ pub(crate) struct Greeting {
     pub(crate) device: Option<String>,
     /// Close with this as soon as the socket is open.
     pub(crate) refused: Option<CloseReason>,
+    /// The client listens to an event stream, and this is what it asked for.
+    pub(crate) events: Option<Box<Asked>>,
 }
 
 /// Why an upgrade is refused in HTTP.
@@ -46,6 +48,20 @@ pub(crate) enum Refused {
     NoEcho,
     /// Something in the URL.
     BadDevice,
+    /// Of an event stream: not a list of rooms, or too long a one.
+    BadRooms,
+    /// Of an event stream: not a list of users, or too long a one.
+    BadWatch,
+    /// Of an event stream: not one of our ids.
+    BadEventId,
+    /// Of an event stream: nobody we know, and strangers are not let in.
+    Unauthenticated,
+    /// Of an event stream: the page is not on the allow-list.
+    ForbiddenOrigin,
+    /// Of an event stream: the session cannot be checked right now.
+    Unavailable,
+    /// Neither GET nor a preflight.
+    NotGet,
     /// The node ends.
     Draining,
     /// The node is full, or upgrades come too fast.
@@ -64,6 +80,13 @@ impl Refused {
             Self::Version => "version",
             Self::NoEcho => "path",
             Self::BadDevice => "device",
+            Self::BadRooms => "rooms",
+            Self::BadWatch => "watch",
+            Self::BadEventId => "event_id",
+            Self::Unauthenticated => "unauthenticated",
+            Self::ForbiddenOrigin => "origin",
+            Self::Unavailable => "unavailable",
+            Self::NotGet => "method",
             Self::Draining => "draining",
             Self::Overloaded => "overload",
             Self::ShortOfMemory => "memory",
@@ -78,6 +101,13 @@ impl Refused {
             Self::Version => (StatusCode::UPGRADE_REQUIRED, "Sec-WebSocket-Version must be 13"),
             Self::NoEcho => (StatusCode::NOT_FOUND, "not found"),
             Self::BadDevice => (StatusCode::BAD_REQUEST, DEVICE_RULE),
+            Self::BadRooms => (StatusCode::BAD_REQUEST, "rooms is a list of room names, and not too long a one"),
+            Self::BadWatch => (StatusCode::BAD_REQUEST, "watch is a list of user ids, and not too long a one"),
+            Self::BadEventId => (StatusCode::BAD_REQUEST, "Last-Event-ID is not an id of this server"),
+            Self::Unauthenticated => (StatusCode::UNAUTHORIZED, "log in first"),
+            Self::ForbiddenOrigin => (StatusCode::FORBIDDEN, CloseReason::ForbiddenOrigin.text()),
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "your session cannot be checked right now"),
+            Self::NotGet => (StatusCode::METHOD_NOT_ALLOWED, "GET only"),
             Self::Draining => (StatusCode::SERVICE_UNAVAILABLE, "this node is draining"),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "this node is full"),
             Self::ShortOfMemory => (StatusCode::SERVICE_UNAVAILABLE, "this node is short of memory"),
@@ -91,6 +121,12 @@ impl Refused {
             StatusCode::UPGRADE_REQUIRED => {
                 headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
                 headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            }
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            StatusCode::METHOD_NOT_ALLOWED => {
+                headers.insert(header::ALLOW, HeaderValue::from_static("GET, OPTIONS"));
             }
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
@@ -148,7 +184,7 @@ pub(crate) async fn greet<B>(node: &Node, request: &Request<B>) -> Result<Greeti
     let device = device(query)?;
     let refused = if speaks_another_version(headers) {
         Some(CloseReason::ProtocolVersion)
-    } else if headers.get_all(header::ORIGIN).iter().any(|origin| !allowed_origin(node, origin)) {
+    } else if comes_from_elsewhere(node, headers) {
         Some(CloseReason::ForbiddenOrigin)
     } else {
         None
@@ -165,7 +201,7 @@ pub(crate) async fn greet<B>(node: &Node, request: &Request<B>) -> Result<Greeti
         _ => None,
     };
     let resume = query.split('&').any(|pair| pair == "resume=1");
-    Ok(Greeting { identity, device, refused, resume, echo: false })
+    Ok(Greeting { identity, device, refused, resume, echo: false, events: None })
 }
 
 /// Whether the node takes one more socket; on success the address is counted and must be released.
@@ -182,11 +218,14 @@ pub(crate) fn admit(node: &Node, address: IpAddr) -> Result<IpAddr, Refused> {
     node.registry.admit_address(address, node.config.limits.connections_per_ip).ok_or(Refused::TooManyFromAddress)
 }
 
-fn allowed_origin(node: &Node, origin: &HeaderValue) -> bool {
-    origin.to_str().is_ok_and(|origin| node.http.allows_origin(origin))
+/// Whether a page that is not on the allow-list sent this.
+pub(crate) fn comes_from_elsewhere(node: &Node, headers: &HeaderMap) -> bool {
+    let allowed = |origin: &HeaderValue| origin.to_str().is_ok_and(|origin| node.http.allows_origin(origin));
+    headers.get_all(header::ORIGIN).iter().any(|origin| !allowed(origin))
 }
 
-fn session_cookie(node: &Node, headers: &HeaderMap) -> Option<String> {
+/// The session cookie's token.
+pub(crate) fn session_cookie(node: &Node, headers: &HeaderMap) -> Option<String> {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
     lines
         .flat_map(cookie::Cookie::split_parse)
@@ -195,7 +234,8 @@ fn session_cookie(node: &Node, headers: &HeaderMap) -> Option<String> {
         .map(|cookie| cookie.value().to_owned())
 }
 
-fn device(query: &str) -> Result<Option<String>, Refused> {
+/// The device named in the query.
+pub(crate) fn device(query: &str) -> Result<Option<String>, Refused> {
     let Some(name) = query.split('&').find_map(|pair| pair.strip_prefix("device=")) else { return Ok(None) };
     // A device's characters need no percent-encoding, so nothing is decoded.
     if is_device(name) { Ok(Some(name.to_owned())) } else { Err(Refused::BadDevice) }

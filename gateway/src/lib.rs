@@ -14,6 +14,8 @@
 //! * An event arrives at the node once ([`pump`]), is encoded once into its topic's log ([`log`]), and every connection
 //!   in the topic is woken; each reads the log through its own cursor and writes what is new in one system call.
 //! * Nothing is queued per connection but flags and a few ephemeral frames; a slow reader costs its cursor.
+//! * Whoever cannot have a WebSocket has the same connection as an event stream ([`events`]): a pipe into the body of an
+//!   HTTP response instead of a socket, frames rendered as events on their way into it.
 //! * The gateway knows no business rule: who may enter where, and what a message is, is asked of `shared::ops`.
 //!
 //! Who closes slow clients? `connection/outbound.rs`. Who notices the silent ones? `heartbeat.rs`. Who answers a
@@ -25,6 +27,7 @@ mod bucket;
 mod closed;
 mod connection;
 mod drain;
+mod events;
 mod fill;
 mod frame;
 mod handshake;
@@ -46,11 +49,14 @@ mod standing;
 mod topic;
 mod upgrade;
 
+pub use connection::event_stream::{Carrier, EventStream};
+pub use events::PATH as EVENTS;
 pub use listener::PROTOCOLS;
 
 use bytes::Bytes;
+use handshake::Refused;
 use http::{HeaderValue, Request, Response, Version, header};
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use node::Node;
 use shared::{
@@ -63,6 +69,9 @@ use shared::{
 };
 use std::{net::IpAddr, sync::Arc};
 use tokio::net::{TcpListener, TcpStream};
+
+/// The answer to a request for an event stream: the stream, or a few words why not.
+pub type EventBody = Either<Full<Bytes>, EventStream>;
 
 /// One gateway. A cheap clone: every clone is the same node.
 #[derive(Clone)]
@@ -103,23 +112,37 @@ impl Gateway {
     /// Answers an upgrade request from `address` and runs the connection on the tracker. The connection's stream is
     /// taken from the request, so it must come from hyper with upgrades enabled.
     pub async fn upgrade(&self, request: Request<Incoming>, address: IpAddr) -> Response<Full<Bytes>> {
-        let (node, one_at_a_time) = (&self.0, request.version() <= Version::HTTP_11);
+        let (node, version) = (&self.0, request.version());
         let response = match upgrade::admit(node, &request, address).await {
             Ok((response, entrance)) => {
                 node.lifecycle.tracker().spawn(entrance.adopt(hyper::upgrade::on(request)));
                 response
             }
-            Err(refused) => {
-                node.metrics.refused(refused.label());
-                let mut response = refused.response();
-                if one_at_a_time {
-                    // Whoever hammers at the door does so with a new connection each time, which is counted and limited.
-                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-                }
-                response
-            }
+            Err(refused) => self.refuse(refused, version),
         };
         response.map(|text| Full::new(Bytes::from_static(text.as_bytes())))
+    }
+
+    /// Answers a request for an event stream ([`EVENTS`]) from `address`; the connection behind it runs on the tracker
+    /// and ends when the body is dropped. Whoever serves the request must heed the `carrier`.
+    pub async fn events<B>(&self, request: &Request<B>, address: IpAddr, carrier: Carrier) -> Response<EventBody> {
+        match events::admit(&self.0, request, address, carrier).await {
+            Ok(response) => response.map(Either::Right),
+            Err(refused) => {
+                let response = self.refuse(refused, request.version());
+                response.map(|text| Either::Left(Full::new(Bytes::from_static(text.as_bytes()))))
+            }
+        }
+    }
+
+    fn refuse(&self, refused: Refused, version: Version) -> Response<&'static str> {
+        self.0.metrics.refused(refused.label());
+        let mut response = refused.response();
+        if version <= Version::HTTP_11 {
+            // Whoever hammers at the door does so with a new connection each time, which is counted and limited.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
     }
 
     /// Serves a plain socket that begins with an upgrade for `/ws`, without an HTTP server; gives back any other one
@@ -158,7 +181,7 @@ impl Gateway {
         self.0.shedding.set_ceiling(bytes);
     }
 
-    /// Serves `/ws` and `/health/*` on a listener of its own until the soft stop; with `tls`, over TLS only.
+    /// Serves `/ws`, `/events` and `/health/*` on a listener of its own until the soft stop; with `tls`, over TLS only.
     pub async fn serve(&self, listener: TcpListener, tls: Option<Tls>) {
         listener::serve(self.clone(), listener, tls).await;
     }

@@ -45,28 +45,39 @@ pub(crate) async fn admit<B>(
 ) -> Result<(Response<&'static str>, Entrance), Refused> {
     handshake::find(node, request)?;
     let response = handshake::accept(request)?;
-    let admitted = Admitted { node, key: Some(handshake::admit(node, address)?) };
+    let admitted = Admitted::take(node, address)?;
     let greeting = handshake::greet(node, request).await?;
-    let may_stay = node.config.allow_anonymous || greeting.echo;
-    let deadline = if may_stay { u32::MAX } else { node.deadline(node.config.auth_timeout) };
-    let outbox = Arc::new(Outbox::new(node.connection_number(), node.now_second(), deadline).at(address));
-    let open = Open::new(node, &outbox, admitted.keep());
-    // Opened behind the back of the end, or of the drain.
-    if node.ended.is_cancelled() {
-        outbox.abort();
-    } else if node.draining.load(Ordering::Acquire) {
-        outbox.close(CloseReason::Drain, drain::random_below(1_000));
-    }
-    Ok((response, Entrance { node: Arc::clone(node), outbox, open, greeting }))
+    Ok((response, admitted.open(address, greeting)))
 }
 
 /// An address that was counted: released again unless a connection takes it over.
-struct Admitted<'a> {
-    node: &'a Node,
+pub(crate) struct Admitted<'a> {
+    node: &'a Arc<Node>,
     key: Option<IpAddr>,
 }
 
-impl Admitted<'_> {
+impl<'a> Admitted<'a> {
+    /// Counts one more connection of the address, if the node takes one.
+    pub(crate) fn take(node: &'a Arc<Node>, address: IpAddr) -> Result<Self, Refused> {
+        Ok(Self { node, key: Some(handshake::admit(node, address)?) })
+    }
+
+    /// Lets the connection in.
+    pub(crate) fn open(self, address: IpAddr, greeting: Greeting) -> Entrance {
+        let node = self.node;
+        let may_stay = node.config.allow_anonymous || greeting.echo;
+        let deadline = if may_stay { u32::MAX } else { node.deadline(node.config.auth_timeout) };
+        let outbox = Arc::new(Outbox::new(node.connection_number(), node.now_second(), deadline).at(address));
+        let open = Open::new(node, &outbox, self.keep());
+        // Opened behind the back of the end, or of the drain.
+        if node.ended.is_cancelled() {
+            outbox.abort();
+        } else if node.draining.load(Ordering::Acquire) {
+            outbox.close(CloseReason::Drain, drain::random_below(1_000));
+        }
+        Entrance { node: Arc::clone(node), outbox, open, greeting }
+    }
+
     fn keep(mut self) -> IpAddr {
         self.key.take().expect("taken once")
     }
@@ -82,7 +93,7 @@ impl Drop for Admitted<'_> {
 
 impl Entrance {
     /// Becomes the connection, in a task of its own. `head` is written first; `early` was read behind the request.
-    fn enter(self, stream: Stream, head: Bytes, early: Bytes) {
+    pub(crate) fn enter(self, stream: Stream, head: Bytes, early: Bytes) {
         let Self { node, outbox, open, greeting } = self;
         let tracker = node.lifecycle.tracker().clone();
         let start = Start { greeting, head, early };

@@ -34,6 +34,8 @@ pub mod admin;
 pub mod backlog;
 pub mod clock;
 pub mod config;
+#[cfg(feature = "ops")]
+pub mod cors;
 #[cfg(feature = "engine")]
 pub mod engine;
 #[cfg(feature = "ops")]
@@ -55,6 +57,7 @@ pub mod secret;
 pub mod servers;
 #[cfg(feature = "store")]
 pub mod store;
+pub mod tcp;
 pub mod telemetry;
 #[cfg(feature = "testkit")]
 pub mod testkit;

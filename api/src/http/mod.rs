@@ -5,7 +5,7 @@
 //! request.rs     Ctx: what a handler is given          json.rs query.rs validate.rs   reading it strictly
 //! response.rs    Reply: what a handler gives back      error.rs problem.rs            failures as clients see them
 //! credentials.rs session.rs cookie.rs                 who asks
-//! csrf.rs cors.rs                                      from where, and whether a browser may
+//! csrf.rs (and shared::cors)                           from where, and whether a browser may
 //! client.rs      the client's address behind proxies   rate_limit.rs                  and what it may use
 //! pagination.rs etag.rs idempotency.rs                 lists, conditional requests, safe retries
 //! headers.rs encoding.rs request_id.rs                 what every answer carries
@@ -14,7 +14,6 @@
 pub mod client;
 mod complaint;
 pub mod cookie;
-mod cors;
 pub mod credentials;
 pub mod csrf;
 pub(crate) mod encoding;

@@ -9,7 +9,7 @@
 //! but never cuts a transaction in half. A panic ends the request, not the process.
 
 use super::{
-    ApiError, Body, Ctx, Outcome, Params, Reply, RequestId, client, cors, csrf, empty,
+    ApiError, Body, Ctx, Outcome, Params, Reply, RequestId, client, csrf, empty,
     error::{RETRY_SOON, chain},
     headers,
     problem::{self, Scene},
@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     app::App,
+    embedded::{EVENTS, Sockets},
     router::{Access, Action, Endpoint, Found},
 };
 use bytes::Bytes;
@@ -28,12 +29,8 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, h
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use shared::{config::Place, store::by_deadline};
-use std::{
-    net::{IpAddr, SocketAddr},
-    panic::AssertUnwindSafe,
-    time::Instant,
-};
+use shared::{config::Place, cors, store::by_deadline};
+use std::{net::SocketAddr, panic::AssertUnwindSafe, time::Instant};
 use tokio::time::timeout;
 
 /// The request's side of the conversation, kept until its answer is complete.
@@ -132,7 +129,8 @@ async fn serve(
         heard.user = Some(user);
     }
     match &endpoint.action {
-        Action::Socket => upgrade(app, request, ip).await,
+        Action::Socket => Ok(Reply::raw(sockets(app)?.upgrade(request, ip).await)),
+        Action::Events => Ok(Reply::raw(sockets(app)?.events(&request, ip).await)),
         Action::Handler(handler) => {
             let (parts, body) = request.into_parts();
             let changes = !parts.method.is_safe();
@@ -163,11 +161,11 @@ async fn run(app: &App, work: impl Future<Output = Outcome> + Send + 'static, ch
     }
 }
 
-/// Hands the connection to the gateway, if this process hosts one. Gateways of their own are other processes: who comes
-/// here was sent by a balancer that mixes them up.
-async fn upgrade(app: &App, request: Request<Incoming>, ip: IpAddr) -> Outcome {
+/// The gateway, if this process hosts one. Gateways of their own are other processes: who comes here was sent by a
+/// balancer that mixes them up.
+fn sockets(app: &App) -> Result<&Sockets, ApiError> {
     match app.sockets.get() {
-        Some(sockets) => Ok(Reply::raw(sockets.upgrade(request, ip).await)),
+        Some(sockets) => Ok(sockets),
         None if app.config.gateway.place == Place::Separate => Err(ApiError::NotFound("Address")),
         None => Err(ApiError::Unavailable { retry_after: RETRY_SOON, source: None }),
     }
@@ -220,7 +218,7 @@ fn render(app: &App, heard: &Heard, outcome: Outcome) -> Response<Body> {
 
 /// What every answer leaves with.
 fn finish(app: &App, heard: &Heard, response: &mut Response<Body>) {
-    let is_api = heard.uri.path().starts_with("/api/");
+    let is_api = heard.uri.path().starts_with("/api/") || heard.uri.path() == EVENTS;
     let headers = response.headers_mut();
     for name in heard.extra.keys() {
         // What the route said wins: the cookie of a new login over the order to forget the dead one, a strict limit's

@@ -26,6 +26,7 @@ mod portal;
 pub mod ws;
 
 use crate::{
+    embedded::EVENTS,
     page,
     router::{
         Access::{Open, Public, ReadOnlySession, Session},
@@ -61,6 +62,7 @@ pub fn table() -> Table {
 
         .socket("/ws")
         .socket("/ws/echo")
+        .events(EVENTS)
         .post("/api/ws/ticket", Session, ws::ticket::create)
 
         .get("/api/conversations", Session, conversations::list::list)

@@ -8,6 +8,7 @@ mod browser;
 mod conversations;
 mod dashboard;
 mod drain;
+mod events;
 mod fault;
 mod health;
 mod limits;

@@ -45,6 +45,8 @@ pub(super) enum Done {
     Watching { entered: Vec<Entered>, states: Vec<PresenceState>, reply: Option<String> },
     /// The connection ends.
     Close(CloseReason),
+    /// One after the other.
+    All(Vec<Done>),
 }
 
 /// A room entered.
@@ -66,11 +68,18 @@ pub(super) struct Ready {
     who: Arc<Identity>,
     /// `None` when the connection stands already.
     standing: Option<Standing>,
-    device: Box<str>,
+    pub(super) device: Box<str>,
     inbox: Subscription,
     rooms: Vec<Subscription>,
     /// `ready`, then an `error` for each room that could not be entered.
     replies: Vec<String>,
+}
+
+impl Ready {
+    /// Whether the inbox is replayed from this position on, as the client asked.
+    pub(super) fn goes_on_from(&self, pos: u64) -> bool {
+        self.inbox.cursor.seq == pos
+    }
 }
 
 impl Connection {
@@ -97,6 +106,7 @@ impl Connection {
                 }
             }
             Done::Ready(ready) => self.become_ready(*ready),
+            Done::All(all) => return all.into_iter().try_for_each(|done| self.finish(done)),
         }
         Ok(())
     }

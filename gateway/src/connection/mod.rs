@@ -15,11 +15,15 @@
 //! full batch waits to be written: a client that does not read its answers gets no more of them.
 
 mod end;
+pub(crate) mod event_id;
+pub(crate) mod event_stream;
 mod inbound;
 mod jobs;
+pub(crate) mod opening;
 mod outbound;
 pub(crate) mod outbox;
 mod reader;
+pub(crate) mod rendering;
 #[cfg(test)]
 mod replay;
 mod stream;
@@ -168,6 +172,12 @@ impl Connection {
         };
         let hello = hello.encode();
         self.push(&hello);
+        if let Some(asked) = greeting.events {
+            let (node, outbox) = (Arc::clone(&self.node), Arc::clone(&self.outbox));
+            let (who, device) = (greeting.identity.map(Arc::new), self.device.clone());
+            self.job = Some(Box::pin(opening::open(node, outbox, who, device, *asked)));
+            return;
+        }
         match (greeting.refused, greeting.identity) {
             (Some(reason), _) => self.outbox.close(reason, 0),
             // The client's own `auth` says where to go on; replaying twice would only cost both sides.

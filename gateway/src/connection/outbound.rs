@@ -153,6 +153,9 @@ impl Connection {
         if written > 0 {
             self.node.metrics.frame_out(usize::try_from(written).unwrap_or(usize::MAX));
             self.outbox.tally.note_sent(self.wire.frames, self.wire.written_bytes);
+            if self.wire.is_one_way() {
+                self.outbox.heard_at.store(self.node.now_second(), Ordering::Relaxed);
+            }
         }
     }
 }

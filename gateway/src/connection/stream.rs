@@ -1,8 +1,10 @@
-//! Where a connection's bytes come from: a plain socket, TLS, or whatever an HTTP server handed over.
+//! Where a connection's bytes come from: a plain socket, TLS, whatever an HTTP server handed over, or the pipe into the
+//! body of an HTTP response.
 //!
 //! An upgraded connection is unwrapped to its socket or its TLS session where that is possible, so that a write goes
 //! there directly, and neither a boxed stream nor what the HTTP server kept around it stands in between or in memory.
 
+use super::event_stream::EventPipe;
 use bytes::Bytes;
 use hyper::upgrade::Upgraded;
 use hyper_util::{rt::TokioIo, server::conn::auto};
@@ -25,6 +27,8 @@ pub(crate) enum Stream {
     Tls(Box<tls::Stream>),
     /// A stream that somebody else wrapped.
     Wrapped(Box<dyn Transport>),
+    /// An HTTP response's body, which takes events instead of frames and never brings anything.
+    Events(Box<EventPipe>),
 }
 
 /// Any stream of bytes in both directions.
@@ -50,6 +54,7 @@ impl Stream {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buffer),
             Self::Wrapped(stream) => Pin::new(stream.as_mut()).poll_read(cx, buffer),
+            Self::Events(events) => Pin::new(&mut events.pipe).poll_read(cx, buffer),
         }
     }
 
@@ -63,6 +68,7 @@ impl Stream {
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, slices),
             Self::Wrapped(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, slices),
+            Self::Events(events) => Pin::new(&mut events.pipe).poll_write_vectored(cx, slices),
         }
     }
 
@@ -71,6 +77,7 @@ impl Stream {
             Self::Plain(_) => Poll::Ready(Ok(())), // a socket has no buffer of its own
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
             Self::Wrapped(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
+            Self::Events(events) => Pin::new(&mut events.pipe).poll_flush(cx),
         }
     }
 
@@ -79,6 +86,7 @@ impl Stream {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
             Self::Wrapped(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
+            Self::Events(events) => Pin::new(&mut events.pipe).poll_shutdown(cx),
         }
     }
 }

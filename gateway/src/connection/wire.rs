@@ -55,8 +55,19 @@ impl Wire {
         }
     }
 
+    /// Whether the peer only listens, so that what it takes is all that shows it alive.
+    pub(crate) fn is_one_way(&self) -> bool {
+        matches!(self.stream, Stream::Events(_))
+    }
+
     /// Queues whole frames.
-    pub(crate) fn push(&mut self, frames: Bytes) {
+    pub(crate) fn push(&mut self, mut frames: Bytes) {
+        if let Stream::Events(events) = &mut self.stream {
+            frames = events.rendering.render(&frames);
+            if frames.is_empty() {
+                return; // a frame that means something to a WebSocket only
+            }
+        }
         self.queued_bytes += frames.len();
         self.frames += 1;
         self.queue.push_back(frames);

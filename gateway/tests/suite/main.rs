@@ -14,6 +14,7 @@ mod bad_input;
 mod browser_client;
 mod drain;
 mod echo;
+mod events;
 mod handshakes;
 mod hostile;
 mod inbox;

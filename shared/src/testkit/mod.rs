@@ -1,10 +1,11 @@
 //! What tests of every crate need and no release contains: the servers of [`crate::servers`], one per test binary where
-//! tests can share it, PgBouncer, stores on either database, a WebSocket client.
+//! tests can share it, PgBouncer, stores on either database, a client for WebSockets and one for event streams.
 //!
 //! Nothing here waits by sleeping for a guessed time, and nothing stays behind: servers end with the test binary,
 //! however that ends.
 
 pub mod console;
+pub mod events;
 mod pgbouncer;
 mod postgres;
 mod redis_shared;
@@ -16,6 +17,7 @@ pub use crate::servers::{
     Certificates, Port, Proxy, RedisCluster, RedisOptions, RedisSentinel, RedisServer, Traffic, redis,
 };
 pub use console::Console;
+pub use events::Events;
 pub use pgbouncer::PgBouncer;
 pub use postgres::{Database, Postgres};
 pub use socket::Socket;

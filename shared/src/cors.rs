@@ -2,24 +2,27 @@
 //! the cookie travels along. tower-http's layer answers every OPTIONS request as a preflight, with 200; here a
 //! preflight is what the Fetch standard says it is, answered 204, and a plain OPTIONS gets its `Allow` from the router.
 
-use http::{HeaderMap, HeaderValue, Method, header};
-use shared::config::HttpConfig;
+use crate::config::HttpConfig;
+use hyper::{
+    HeaderMap, Method,
+    header::{self, HeaderValue},
+};
 
 const REQUEST_HEADERS: &str =
-    "authorization, content-type, idempotency-key, if-match, if-none-match, x-request-id, traceparent";
+    "authorization, content-type, idempotency-key, if-match, if-none-match, last-event-id, x-request-id, traceparent";
 const EXPOSED_HEADERS: &str =
     "etag, link, location, ratelimit, ratelimit-policy, retry-after, x-request-id, x-total-count, x-page, x-limit";
 /// How long a browser may remember a preflight, in seconds; Chromium allows no more than two hours.
 const MAX_AGE: &str = "7200";
 
 /// Whether this is a preflight.
-pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
+pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
     let asks = headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     method == Method::OPTIONS && asks && headers.contains_key(header::ORIGIN)
 }
 
 /// Adds what the origin may know to any answer; `methods` (the route's `Allow`) only to a preflight's.
-pub(super) fn write(http: &HttpConfig, request: &HeaderMap, methods: Option<&HeaderValue>, answer: &mut HeaderMap) {
+pub fn write(http: &HttpConfig, request: &HeaderMap, methods: Option<&HeaderValue>, answer: &mut HeaderMap) {
     // Also without an origin: a cache must not hand one origin's answer to another.
     answer.append(header::VARY, HeaderValue::from_static("origin"));
     let allowed = |origin: &&HeaderValue| origin.to_str().is_ok_and(|origin| http.allows_origin(origin));
