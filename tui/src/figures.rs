@@ -1,6 +1,7 @@
 //! Numbers as people read them, and text from elsewhere made harmless. Screen and `--once` share it, so that the same
 //! number never looks different in two places.
 
+use shared::{clock::Timestamp, protocol::admin::Unit};
 use std::{fmt::Write as _, time::Duration};
 
 /// A count with separators: `48,213`.
@@ -97,10 +98,35 @@ pub(crate) fn latency(time: Duration) -> String {
     millis(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
 }
 
-/// A share of two counts; 0 when there is nothing to share.
-#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-pub(crate) fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+/// A number in the unit it counts.
+pub(crate) fn measure(value: f64, unit: Unit) -> String {
+    match unit {
+        Unit::Count => count(whole(value)),
+        Unit::PerSecond => format!("{}/s", rate(value)),
+        Unit::Bytes => bytes(whole(value)),
+        Unit::BytesPerSecond => format!("{}/s", bytes(whole(value))),
+        Unit::Millis => millis(whole(value * 1e3)),
+        Unit::Seconds => span(Duration::from_secs(whole(value))),
+        Unit::Share => percent(value),
+        Unit::Cores => format!("{value:.2}"),
+    }
+}
+
+/// A count that came as a number with digits; nothing below zero.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded and bounded first")]
+pub(crate) fn whole(value: f64) -> u64 {
+    value.round().max(0.0) as u64
+}
+
+/// Time of the day: `12:04:31Z`.
+pub(crate) fn clock(at: Timestamp) -> String {
+    at.to_string().get(11..19).map(|time| format!("{time}Z")).unwrap_or_default()
+}
+
+/// Date and time of the day: `2026-11-22 12:04:31Z`.
+pub(crate) fn moment(at: Timestamp) -> String {
+    let text = at.to_string();
+    format!("{} {}", text.get(..10).unwrap_or_default(), clock(at))
 }
 
 #[cfg(test)]

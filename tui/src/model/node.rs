@@ -1,100 +1,71 @@
-//! One process: what it said last, how old that is, and how the link to it stands.
+//! One node: who it is, what it said last, how old that is, and what it did before.
 
-use super::{
-    Freshness, Moment, Rates, STALE_AFTER, Series, What,
-    rates::{Minute, Window},
+use super::{Freshness, Moment, STALE_AFTER, track::Track};
+use shared::{
+    clock::Timestamp,
+    protocol::admin::{COARSE_POINTS, FINE_POINTS, History, NodeInfo, NodeStatus, State, Tick},
 };
-use shared::protocol::admin::{Hello, Tick};
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-/// Most pools whose curve is kept; a process has two or three.
-const MOST_POOLS: usize = 16;
-
-/// How the link stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Link {
-    /// Trying for the first time.
-    Connecting,
-    /// Connected.
-    Up,
-    /// Not connected.
-    Down {
-        /// For people.
-        why: String,
-        /// When the next attempt comes.
-        retry_at: Moment,
-        /// Failures since it was last up.
-        attempts: u32,
-    },
-}
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// See the module.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     name: String,
-    link: Link,
-    hello: Option<Hello>,
+    info: NodeInfo,
+    /// What its cluster says of it, when it does not speak itself.
+    state: State,
+    clock_ahead_ms: i64,
     last: Option<Box<Tick>>,
     heard: Option<Moment>,
-    rates: Option<Rates>,
-    window: Window,
-    pools: BTreeMap<String, Series>,
+    fine: Track,
+    coarse: Track,
 }
 
 impl Node {
     pub(super) fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            link: Link::Connecting,
-            hello: None,
+            info: NodeInfo { name: name.to_owned(), ..NodeInfo::default() },
+            state: State::default(),
+            clock_ahead_ms: 0,
             last: None,
             heard: None,
-            rates: None,
-            window: Window::default(),
-            pools: BTreeMap::new(),
+            fine: Track::new(FINE_POINTS, SECOND),
+            coarse: Track::new(COARSE_POINTS, MINUTE),
         }
     }
 
-    pub(super) fn apply(&mut self, what: What, now: Moment) {
-        match what {
-            What::Hello(hello) => {
-                if self.hello.as_ref().is_some_and(|known| known.node.started_at != hello.node.started_at) {
-                    self.begin_anew();
-                }
-                self.hello = Some(*hello);
-                self.link = Link::Up;
-            }
-            What::Tick(tick) => self.heard(tick, now),
-            // While an attempt runs, the reason of the last failure stays in sight.
-            What::Connecting | What::Lost(_) => {}
-            What::Down { why, retry_in } => {
-                let attempts = if let Link::Down { attempts, .. } = self.link { attempts + 1 } else { 1 };
-                self.link = Link::Down { why, retry_at: now + retry_in, attempts };
-            }
+    pub(super) fn is(&mut self, info: &NodeInfo) {
+        self.info.clone_from(info);
+    }
+
+    pub(super) fn stands(&mut self, status: &NodeStatus) {
+        self.is(&status.info);
+        (self.state, self.clock_ahead_ms) = (status.state, status.clock_ahead_ms);
+    }
+
+    pub(super) fn remembers(&mut self, history: &History) {
+        match history.step_ms {
+            1_000 => self.fine.merge(history),
+            60_000 => self.coarse.merge(history),
+            _ => {}
         }
     }
 
-    fn heard(&mut self, tick: Box<Tick>, now: Moment) {
-        self.rates = self.last.as_ref().and_then(|last| Rates::between(last, &tick));
-        self.window.push(&tick);
+    /// Takes in a tick. One that another link brought before is passed over.
+    pub(super) fn ticked(&mut self, tick: Box<Tick>, now: Moment) {
+        let again = |last: &Tick| tick.at <= last.at && tick.uptime_ms <= last.uptime_ms;
+        if self.last.as_deref().is_some_and(again) {
+            return;
+        }
+        self.fine.push(tick.at, &tick.sample);
+        self.coarse.push(tick.at, &tick.sample);
+        self.state = tick.state;
         self.last = Some(tick);
         self.heard = Some(now);
-        self.link = Link::Up;
-    }
-
-    fn begin_anew(&mut self) {
-        self.last = None;
-        self.rates = None;
-        self.window.clear();
-    }
-
-    pub(super) fn sample(&mut self, now: Moment) {
-        let live = self.freshness(now) == Freshness::Live;
-        let pools = self.last.as_ref().map(|tick| tick.pools.as_slice()).unwrap_or_default();
-        for pool in pools.iter().take(MOST_POOLS) {
-            let series = self.pools.entry(pool.name.clone()).or_default();
-            series.push(live.then(|| f64::from(pool.in_use)));
-        }
     }
 
     /// Its name.
@@ -102,14 +73,19 @@ impl Node {
         &self.name
     }
 
-    /// How the link stands.
-    pub(crate) fn link(&self) -> &Link {
-        &self.link
+    /// Who it said it is.
+    pub(crate) fn info(&self) -> &NodeInfo {
+        &self.info
     }
 
-    /// Who it said it is.
-    pub(crate) fn hello(&self) -> Option<&Hello> {
-        self.hello.as_ref()
+    /// Whether it takes new work, by its own word or its cluster's.
+    pub(crate) fn state(&self) -> State {
+        self.state
+    }
+
+    /// How far its clock is ahead of that of the node that tells, in milliseconds.
+    pub(crate) fn clock_ahead_ms(&self) -> i64 {
+        self.clock_ahead_ms
     }
 
     /// What it said last.
@@ -117,19 +93,21 @@ impl Node {
         self.last.as_deref()
     }
 
-    /// What it does in a second; none until two ticks of one life were heard.
-    pub(crate) fn rates(&self) -> Option<&Rates> {
-        self.rates.as_ref()
+    /// The last 15 minutes by the second.
+    pub(crate) fn fine(&self) -> &Track {
+        &self.fine
     }
 
-    /// REST over the last minute.
-    pub(crate) fn minute(&self) -> Minute {
-        self.window.minute()
+    /// The last day by the minute.
+    pub(crate) fn coarse(&self) -> &Track {
+        &self.coarse
     }
 
-    /// Connections in use of one pool, over time.
-    pub(crate) fn pool_history(&self, pool: &str) -> Option<&Series> {
-        self.pools.get(pool)
+    /// Its clock, as far as it can be known: the newest tick's, and later when it has been silent since.
+    pub(crate) fn clock(&self, now: Moment) -> Option<Timestamp> {
+        let (tick, heard) = (self.last.as_ref()?, self.heard?);
+        let silent = now.saturating_sub(heard);
+        Some(if silent < STALE_AFTER { tick.at } else { tick.at + silent })
     }
 
     /// Time since it was heard.
@@ -139,10 +117,10 @@ impl Node {
 
     /// How old what is known of it is.
     pub(crate) fn freshness(&self, now: Moment) -> Freshness {
-        match (self.age(now), &self.link) {
-            (None, _) => Freshness::Waiting,
-            (Some(age), Link::Up) if age < STALE_AFTER => Freshness::Live,
-            (Some(age), _) => Freshness::Stale(age),
+        match self.age(now) {
+            None => Freshness::Waiting,
+            Some(age) if age < STALE_AFTER && self.state != State::Lost => Freshness::Live,
+            Some(age) => Freshness::Stale(age),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Where the processes are: token files in a folder, or one that was named. A file is read anew for every attempt,
 //! because a process that starts again writes another token.
 
-use crate::cli::Cli;
 use anyhow::{Context as _, bail, ensure};
 use shared::protocol::admin::{TOKEN_PREFIX, TOKEN_SUFFIX, TokenFile};
 use std::{
@@ -34,9 +33,9 @@ pub(super) struct Source {
 }
 
 impl Place {
-    /// The place the command line names.
-    pub(crate) fn new(cli: &Cli) -> Self {
-        Self { folder: cli.data_dir.clone(), file: cli.token_file.clone(), addr: cli.addr }
+    /// A place: the token files of a folder, or one file; of them only the process at `addr` if one is given.
+    pub(crate) fn new(folder: PathBuf, file: Option<PathBuf>, addr: Option<SocketAddr>) -> Self {
+        Self { folder, file, addr }
     }
 
     /// Every process there is a token file of now.

@@ -2,15 +2,15 @@
 //!
 //! A link that goes silent without closing (half-open, a stopped process) is broken too: ticks come every second.
 
-use super::{backoff::Backoff, discover::Source};
+use super::{Common, backoff::Backoff, discover::Source};
 use crate::model::{Event, What};
 use anyhow::{Context as _, anyhow, bail};
-use futures_util::StreamExt as _;
-use shared::protocol::admin::{Message as Said, TokenFile, VERSION};
-use std::{sync::Arc, time::Duration};
+use futures_util::{SinkExt as _, StreamExt as _};
+use shared::protocol::admin::{Message as Said, OPERATOR_HEADER, Request as Asked, Subscribe, TokenFile, VERSION};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{
     net::TcpStream,
-    sync::{Notify, mpsc},
+    sync::watch,
     time::{sleep, timeout},
 };
 use tokio_tungstenite::{
@@ -27,20 +27,21 @@ use tokio_tungstenite::{
 const CONNECT: Duration = Duration::from_secs(3);
 /// Longest silence on an open link; the view has looked stale for a second by then.
 const SILENCE: Duration = Duration::from_secs(3);
-/// Largest message taken: a tick of a busy process is some tens of KiB.
+/// Largest message taken: a list has at most 200 KiB, a day of history of one node some 500.
 const MESSAGE_BYTES: usize = 4 << 20;
 
 type Socket = WebSocketStream<TcpStream>;
 
 /// Keeps a link to `source` until nobody listens any more.
-pub(super) async fn run(source: Source, events: mpsc::Sender<Event>, again: Arc<Notify>) {
+pub(super) async fn run(source: Source, mut common: Common) {
     let mut backoff = Backoff::default();
-    let tell = |what| events.send(Event { node: source.name.clone(), what });
+    let (events, again) = (common.events.clone(), Arc::clone(&common.again));
+    let tell = |what| events.send(Event { link: source.name.clone(), what });
     loop {
         if tell(What::Connecting).await.is_err() {
             return;
         }
-        let problem = match listen(&source, &events, &mut backoff).await {
+        let problem = match listen(&source, &mut common, &mut backoff).await {
             Ok(()) => return,
             Err(problem) => problem,
         };
@@ -56,41 +57,81 @@ pub(super) async fn run(source: Source, events: mpsc::Sender<Event>, again: Arc<
 }
 
 /// Listens until the link breaks, which is an error, or until nobody wants to know, which is not.
-async fn listen(source: &Source, events: &mpsc::Sender<Event>, backoff: &mut Backoff) -> anyhow::Result<()> {
+async fn listen(source: &Source, common: &mut Common, backoff: &mut Backoff) -> anyhow::Result<()> {
     let file = source.resolve()?;
-    let connecting = Box::pin(connect(&file));
-    let mut socket = timeout(CONNECT, connecting).await.map_err(|_| anyhow!("no answer from {}", file.address))??;
-    let mut name = None;
+    let connecting = Box::pin(connect(&file, &common.operator));
+    let socket = timeout(CONNECT, connecting).await.map_err(|_| anyhow!("no answer from {}", file.address))??;
+    let mut talk = Talk { socket, views: None, asked: BTreeSet::new() };
     loop {
-        let said = timeout(SILENCE, hear(&mut socket)).await.map_err(|_| anyhow!("silent for {SILENCE:?}"))??;
-        let what = match said {
-            Said::Hello(hello) if hello.proto > VERSION => {
-                bail!("it speaks version {} of the admin protocol, this console {VERSION}: update it", hello.proto)
+        let said = tokio::select! {
+            said = timeout(SILENCE, hear(&mut talk.socket)) => {
+                said.map_err(|_| anyhow!("silent for {SILENCE:?}"))??
+            }
+            changed = common.wanted.changed() => {
+                if changed.is_err() {
+                    return Ok(());
+                }
+                talk.ask(&mut common.wanted).await?;
+                continue;
+            }
+        };
+        match &said {
+            Said::Hello(hello) if hello.proto != VERSION => {
+                let update = if hello.proto > VERSION { "update this console" } else { "update the platform" };
+                bail!("it speaks version {} of the admin protocol, this console {VERSION}: {update}", hello.proto)
             }
             Said::Hello(hello) => {
-                name = Some(hello.node.name.clone());
                 backoff.reset();
-                What::Hello(hello)
+                talk.views = Some(hello.views.clone());
+                talk.ask(&mut common.wanted).await?;
             }
-            _ if name.is_none() => bail!("{} did not say hello: is it Pitchey?", file.address),
-            // The others of its cluster have links of their own.
-            Said::Tick(tick) if Some(&tick.node) == name.as_ref() => What::Tick(tick),
-            Said::Lost { count } => What::Lost(count),
-            _ => continue,
-        };
-        if events.send(Event { node: source.name.clone(), what }).await.is_err() {
+            _ if talk.views.is_none() => bail!("{} did not say hello: is it Pitchey?", file.address),
+            _ => {}
+        }
+        if common.events.send(Event::said(&source.name, said)).await.is_err() {
             return Ok(());
         }
     }
 }
 
-async fn connect(file: &TokenFile) -> anyhow::Result<Socket> {
+/// An open link, and what was asked through it.
+struct Talk {
+    socket: Socket,
+    /// The views the process answers; none before its hello.
+    views: Option<Vec<String>>,
+    asked: BTreeSet<u32>,
+}
+
+impl Talk {
+    /// Makes the subscriptions those that are wanted. What the process does not answer is not asked.
+    async fn ask(&mut self, wanted: &mut watch::Receiver<Vec<Subscribe>>) -> anyhow::Result<()> {
+        let Some(views) = &self.views else { return Ok(()) };
+        let wanted = wanted.borrow_and_update().clone();
+        let answered = |wish: &&Subscribe| views.iter().any(|view| view == wish.query.view.name());
+        let wanted: Vec<_> = wanted.iter().filter(answered).cloned().collect();
+        let ids: BTreeSet<u32> = wanted.iter().map(|wish| wish.id).collect();
+        let gone = self.asked.difference(&ids).map(|id| Asked::Unsubscribe { id: *id });
+        let new = wanted.into_iter().filter(|wish| !self.asked.contains(&wish.id)).map(Asked::Subscribe);
+        for request in gone.chain(new).collect::<Vec<_>>() {
+            let text = serde_json::to_string(&request)?;
+            let sending = self.socket.send(Message::text(text));
+            timeout(CONNECT, sending).await.map_err(|_| anyhow!("it takes nothing"))?.context("the link broke")?;
+        }
+        self.asked = ids;
+        Ok(())
+    }
+}
+
+async fn connect(file: &TokenFile, operator: &str) -> anyhow::Result<Socket> {
     let address = file.address;
     let stream = TcpStream::connect(address).await.with_context(|| format!("failed to connect to {address}"))?;
     let mut request = format!("ws://{address}/admin/stream").into_client_request()?;
     let mut bearer = HeaderValue::try_from(format!("Bearer {}", file.token)).context("the token is not one")?;
     bearer.set_sensitive(true);
     request.headers_mut().insert(header::AUTHORIZATION, bearer);
+    if let Ok(operator) = HeaderValue::try_from(operator) {
+        request.headers_mut().insert(OPERATOR_HEADER, operator);
+    }
     let config = WebSocketConfig::default()
         .read_buffer_size(16 * 1024)
         .max_message_size(Some(MESSAGE_BYTES))

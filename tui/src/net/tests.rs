@@ -32,12 +32,7 @@ impl Stage {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         write_token(folder.path(), &listener, token);
         let life = Lifecycle::new();
-        let cli = <crate::cli::Cli as clap::Parser>::parse_from([
-            "pitchey-tui".into(),
-            "--data-dir".into(),
-            folder.path().as_os_str().to_owned(),
-        ]);
-        let net = Net::start(Place::new(&cli), &life);
+        let net = Net::start(Place::new(folder.path().into(), None, None), "amy", &life);
         Self { folder, listener, life, net }
     }
 
@@ -45,10 +40,18 @@ impl Stage {
     async fn heard(&mut self) -> What {
         loop {
             let event = timeout(Duration::from_secs(10), self.net.events.recv()).await.unwrap().unwrap();
-            assert_eq!(event.node, "api");
+            assert_eq!(event.link, "api");
             if !matches!(event.what, What::Connecting) {
                 return event.what;
             }
+        }
+    }
+
+    /// The next message.
+    async fn said(&mut self) -> Said {
+        match self.heard().await {
+            What::Said(said) => *said,
+            other => panic!("{other:?}"),
         }
     }
 
@@ -96,9 +99,9 @@ async fn a_link_heals_by_itself_after_a_restart_with_another_token() {
     let mut stage = Stage::set("first").await;
     let mut socket = welcome(stage.accept().await, "first").await.unwrap();
     say(&mut socket, &Said::Hello(Box::new(samples::hello("api")))).await;
-    say(&mut socket, &Said::Tick(Box::new(samples::tick(1)))).await;
-    assert!(matches!(stage.heard().await, What::Hello(_)));
-    assert!(matches!(stage.heard().await, What::Tick(_)));
+    say(&mut socket, &Said::Tick(Box::new(samples::tick("api", 1)))).await;
+    assert!(matches!(stage.said().await, Said::Hello(_)));
+    assert!(matches!(stage.said().await, Said::Tick(_)));
 
     drop(socket);
     let why = stage.down().await;
@@ -108,8 +111,8 @@ async fn a_link_heals_by_itself_after_a_restart_with_another_token() {
     let mut socket = welcome(stage.accept().await, "second").await.unwrap();
     say(&mut socket, &Said::Hello(Box::new(samples::hello("api")))).await;
     say(&mut socket, &Said::Lost { count: 4 }).await;
-    assert!(matches!(stage.heard().await, What::Hello(_)));
-    assert!(matches!(stage.heard().await, What::Lost(4)));
+    assert!(matches!(stage.said().await, Said::Hello(_)));
+    assert!(matches!(stage.said().await, Said::Lost { count: 4 }));
     stage.life.shutdown(Duration::from_secs(5)).await;
 }
 
@@ -157,7 +160,7 @@ async fn a_link_that_goes_silent_without_closing_is_given_up() {
     let mut stage = Stage::set("t").await;
     let mut socket = welcome(stage.accept().await, "t").await.unwrap();
     say(&mut socket, &Said::Hello(Box::new(samples::hello("api")))).await;
-    assert!(matches!(stage.heard().await, What::Hello(_)));
+    assert!(matches!(stage.said().await, Said::Hello(_)));
     let why = stage.down().await;
     assert!(why.contains("silent"), "{why}");
 }
@@ -170,7 +173,7 @@ async fn a_process_that_appears_later_is_found() {
     std::fs::write(stage.folder.path().join("admin-gw-1.token"), serde_json::to_string(&file).unwrap()).unwrap();
     let seen = async {
         while let Some(event) = stage.net.events.recv().await {
-            if event.node == "gw-1" {
+            if event.link == "gw-1" {
                 return;
             }
         }

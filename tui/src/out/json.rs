@@ -1,17 +1,17 @@
-//! The state as JSON: a contract for scripts. Raw numbers, units in names, null for what is not known. Fields are only
-//! added; [`SCHEMA_VERSION`] grows when one changes its meaning or goes away.
+//! The state as JSON: a contract for scripts, described by `tui/schema/once.json`. Raw numbers, units in names, absent
+//! for what is not known. Fields are only added; [`SCHEMA_VERSION`] grows when one changes its meaning or goes away.
 
 use crate::{
-    figures::is_hostile,
-    model::{Freshness, Moment, Node, Store},
+    model::{Freshness, LinkState, Node, Picture},
+    record::escaped,
 };
 use serde::Serialize;
 use shared::{
     clock::Timestamp,
     model::PoolStats,
-    protocol::admin::{CloseCount, NamedCount, ProcessStats, State},
+    protocol::admin::{Alert, Metric, NodeInfo, ProcessStats, RedisStats, State, Stats, Values},
 };
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 
 /// Version of the shape.
 const SCHEMA_VERSION: u32 = 1;
@@ -19,43 +19,37 @@ const SCHEMA_VERSION: u32 = 1;
 #[derive(Serialize)]
 struct Answer<'a> {
     schema_version: u32,
+    cluster: &'a str,
+    /// The newest moment any node told of.
+    at: Option<Timestamp>,
     nodes_live: usize,
-    sockets_open: u64,
-    sockets_authenticated: u64,
     socket_limit: u64,
-    requests_in_flight: u64,
-    requests_last_minute: u64,
-    server_errors_last_minute: u64,
-    request_p95_us: Option<u64>,
-    rates_per_second: Option<RatesAnswer>,
-    errors: &'a [NamedCount],
-    closed_sockets: &'a [CloseCount],
+    metrics: Values,
+    links: Vec<LinkAnswer<'a>>,
     nodes: Vec<NodeAnswer<'a>>,
+    alerts: Vec<&'a Alert>,
 }
 
 #[derive(Serialize)]
-struct RatesAnswer {
-    sockets_opened: f64,
-    sockets_closed: f64,
-    frames_in: f64,
-    frames_out: f64,
-    requests: f64,
+struct LinkAnswer<'a> {
+    name: &'a str,
+    up: bool,
+    why: Option<&'a str>,
 }
 
 #[derive(Serialize)]
 struct NodeAnswer<'a> {
-    name: &'a str,
+    #[serde(flatten)]
+    info: &'a NodeInfo,
     live: bool,
     age_ms: Option<u64>,
-    version: Option<&'a str>,
-    environment: Option<&'a str>,
-    pid: Option<u32>,
-    started_at: Option<Timestamp>,
+    state: State,
     at: Option<Timestamp>,
     uptime_ms: Option<u64>,
-    state: Option<State>,
-    cpu_cores: Option<f64>,
+    metrics: Option<&'a Values>,
     process: Option<&'a ProcessStats>,
+    redis: Option<&'a RedisStats>,
+    stats: Option<&'a Stats>,
     pools: Vec<PoolAnswer<'a>>,
 }
 
@@ -63,80 +57,55 @@ struct NodeAnswer<'a> {
 struct PoolAnswer<'a> {
     #[serde(flatten)]
     stats: &'a PoolStats,
-    gets_per_second: Option<f64>,
-    timeouts_per_second: Option<f64>,
-    churn_per_minute: Option<f64>,
+    metrics: Option<&'a Values>,
 }
 
 /// Everything, as JSON.
-pub(super) fn print(store: &Store, now: Moment) -> serde_json::Result<String> {
-    let sum = store.cluster(now);
-    let answer = Answer {
-        schema_version: SCHEMA_VERSION,
-        nodes_live: store.live(now),
-        sockets_open: sum.sockets,
-        sockets_authenticated: sum.authenticated,
-        socket_limit: sum.socket_limit,
-        requests_in_flight: sum.in_flight,
-        requests_last_minute: sum.minute.answers,
-        server_errors_last_minute: sum.minute.failures,
-        request_p95_us: sum.minute.p95().and_then(|p95| u64::try_from(p95.as_micros()).ok()),
-        rates_per_second: sum.has_rates.then_some(RatesAnswer {
-            sockets_opened: sum.opened,
-            sockets_closed: sum.closed,
-            frames_in: sum.frames_in,
-            frames_out: sum.frames_out,
-            requests: sum.requests,
-        }),
-        errors: &sum.errors,
-        closed_sockets: &sum.closes,
-        nodes: store.nodes().iter().map(|node| describe(node, now)).collect(),
-    };
-    Ok(escaped(&serde_json::to_string_pretty(&answer)?))
-}
-
-fn describe(node: &Node, now: Moment) -> NodeAnswer<'_> {
-    let (hello, tick, rates) = (node.hello(), node.tick(), node.rates());
-    let pools = tick.map(|tick| tick.pools.as_slice()).unwrap_or_default();
-    NodeAnswer {
-        name: node.name(),
-        live: node.freshness(now) == Freshness::Live,
-        age_ms: node.age(now).and_then(|age| u64::try_from(age.as_millis()).ok()),
-        version: hello.map(|hello| hello.node.version.as_str()),
-        environment: hello.map(|hello| hello.node.environment.as_str()),
-        pid: hello.map(|hello| hello.node.pid),
-        started_at: hello.map(|hello| hello.node.started_at),
-        at: tick.map(|tick| tick.at),
-        uptime_ms: tick.map(|tick| tick.uptime_ms),
-        state: tick.map(|tick| tick.state),
-        cpu_cores: rates.map(|rates| rates.cores),
-        process: tick.map(|tick| &tick.process),
-        pools: pools
-            .iter()
-            .enumerate()
-            .map(|(at, stats)| {
-                let rates = rates.and_then(|rates| rates.pools.get(at));
-                PoolAnswer {
-                    stats,
-                    gets_per_second: rates.map(|rates| rates.gets),
-                    timeouts_per_second: rates.map(|rates| rates.timeouts),
-                    churn_per_minute: rates.map(|rates| rates.churn_per_minute),
-                }
-            })
-            .collect(),
-    }
-}
-
-/// JSON allows some characters as they are that a terminal would obey: DEL, the C1 set, changes of direction.
-fn escaped(json: &str) -> String {
-    let mut out = String::with_capacity(json.len() + 1);
-    for c in json.chars() {
-        if c != '\n' && is_hostile(c) {
-            write!(out, "\\u{:04x}", u32::from(c)).expect("a string takes any text");
-        } else {
-            out.push(c);
+pub(super) fn print(picture: &Picture<'_>) -> serde_json::Result<String> {
+    let store = picture.store;
+    let mut metrics = Values::default();
+    for metric in Metric::ALL {
+        if let Some(value) = picture.total(*metric) {
+            metrics.set(*metric, value);
         }
     }
-    out.push('\n');
-    out
+    let answer = Answer {
+        schema_version: SCHEMA_VERSION,
+        cluster: store.hello().map_or("", |hello| &hello.cluster),
+        at: picture.clock(),
+        nodes_live: store.live(picture.now),
+        socket_limit: picture.socket_limit(),
+        metrics,
+        links: store.links().iter().map(link).collect(),
+        nodes: store.nodes().iter().map(|node| describe(node, picture)).collect(),
+        alerts: picture.alerts(true),
+    };
+    Ok(escaped(&serde_json::to_string_pretty(&answer)?) + "\n")
+}
+
+fn link(link: &crate::model::Link) -> LinkAnswer<'_> {
+    let why = if let LinkState::Down { why, .. } = link.state() { Some(why.as_str()) } else { None };
+    LinkAnswer { name: link.name(), up: *link.state() == LinkState::Up, why }
+}
+
+fn describe<'a>(node: &'a Node, picture: &Picture<'_>) -> NodeAnswer<'a> {
+    let tick = node.tick();
+    let pools = tick.map(|tick| tick.pools.as_slice()).unwrap_or_default();
+    let of_pools: Option<&BTreeMap<String, Values>> = tick.map(|tick| &tick.sample.pools);
+    NodeAnswer {
+        info: node.info(),
+        live: node.freshness(picture.now) == Freshness::Live,
+        age_ms: node.age(picture.now).and_then(|age| u64::try_from(age.as_millis()).ok()),
+        state: node.state(),
+        at: tick.map(|tick| tick.at),
+        uptime_ms: tick.map(|tick| tick.uptime_ms),
+        metrics: tick.map(|tick| &tick.sample.node),
+        process: tick.map(|tick| &tick.process),
+        redis: tick.and_then(|tick| tick.redis.as_ref()),
+        stats: tick.map(|tick| &tick.stats),
+        pools: pools
+            .iter()
+            .map(|stats| PoolAnswer { stats, metrics: of_pools.and_then(|pools| pools.get(&stats.name)) })
+            .collect(),
+    }
 }

@@ -1,93 +1,119 @@
 //! The state as plain lines: no colours, no box characters, nothing a terminal would obey.
 
 use crate::{
-    figures::{bytes, count, latency, millis, percent, plain, rate, span},
-    model::{Freshness, Moment, Node, PoolRow, Store},
+    figures::{bytes, clock, count, measure, millis, percent, plain, rate, span, whole},
+    model::{NodeRow, Picture, PoolRow},
 };
-use std::{fmt::Write as _, time::Duration};
+use shared::protocol::admin::{Alert, AlertState, Metric};
+use std::fmt::Write as _;
 
 /// Everything, as text.
-pub(super) fn print(store: &Store, now: Moment) -> String {
+pub(super) fn print(picture: &Picture<'_>) -> String {
     let mut out = String::new();
-    write(&mut out, store, now).expect("a string takes any text");
+    write(&mut out, picture).expect("a string takes any text");
     out
 }
 
-fn write(out: &mut String, store: &Store, now: Moment) -> std::fmt::Result {
-    let sum = store.cluster(now);
-    let per_second = |value: f64| if sum.has_rates { rate(value) } else { "?".to_owned() };
-    writeln!(out, "cluster   {}/{} nodes heard", store.live(now), store.nodes().len())?;
+fn write(out: &mut String, picture: &Picture<'_>) -> std::fmt::Result {
+    let store = picture.store;
+    let known = |metric, show: fn(f64) -> String| picture.total(metric).map_or_else(|| "?".to_owned(), show);
+    let at = picture.clock().map(clock).unwrap_or_default();
+    writeln!(out, "cluster   {}/{} nodes heard  {at}", store.live(picture.now), store.nodes().len())?;
     writeln!(
         out,
         "sockets   {} open ({} signed in) of {}, +{}/s -{}/s",
-        count(sum.sockets),
-        count(sum.authenticated),
-        count(sum.socket_limit),
-        per_second(sum.opened),
-        per_second(sum.closed)
+        known(Metric::Connections, counted),
+        known(Metric::Authenticated, counted),
+        count(picture.socket_limit()),
+        known(Metric::OpenedPerS, rate),
+        known(Metric::ClosedPerS, rate)
     )?;
-    writeln!(out, "messages  {}/s in, {}/s out", per_second(sum.frames_in), per_second(sum.frames_out))?;
-    let p95 = sum.minute.p95().map_or_else(|| "-".to_owned(), latency);
-    let errors = percent(sum.minute.error_share());
-    writeln!(out, "api       {}/s, {errors} errors, p95 {p95}, {} in flight", per_second(sum.requests), sum.in_flight)?;
-    for node in store.nodes() {
-        write_node(out, node, now)?;
+    writeln!(
+        out,
+        "messages  {}/s in, {}/s out",
+        known(Metric::FramesInPerS, rate),
+        known(Metric::FramesOutPerS, rate)
+    )?;
+    writeln!(
+        out,
+        "api       {}/s, {} errors, p95 {}, {} in flight",
+        known(Metric::RequestsPerS, rate),
+        known(Metric::ErrorShare, percent),
+        known(Metric::LatencyP95Ms, |ms| millis(whole(ms * 1e3))),
+        known(Metric::RequestsInFlight, counted)
+    )?;
+    for row in picture.nodes() {
+        write_node(out, &row)?;
     }
-    for row in store.pools(now) {
+    for row in picture.pools() {
         write_pool(out, &row)?;
     }
-    for error in &sum.errors {
-        writeln!(out, "error     {} × {}", count(error.count), plain(&error.name))?;
+    for alert in picture.alerts(false) {
+        write_alert(out, alert)?;
     }
     Ok(())
 }
 
-fn write_node(out: &mut String, node: &Node, now: Moment) -> std::fmt::Result {
-    let state = match (node.freshness(now), node.tick()) {
-        (Freshness::Live, Some(tick)) => format!("{:?}", tick.state).to_lowercase(),
-        (Freshness::Stale(age), _) => format!("lost for {}", span(age)),
-        _ => "not heard".to_owned(),
-    };
-    write!(out, "node      {}  {state}", plain(node.name()))?;
-    if let Some(tick) = node.tick() {
-        let cpu = node.rates().map_or_else(|| "?".to_owned(), |rates| percent(rates.cores));
-        let process = &tick.process;
-        let up = span(Duration::from_millis(tick.uptime_ms));
-        write!(
-            out,
-            "  {} sockets, cpu {cpu}, rss {}, up {up}",
-            count(tick.stats.sockets.open()),
-            bytes(process.rss_bytes)
-        )?;
-        write!(
-            out,
-            ", lag {}, files {}/{}",
-            millis(process.loop_lag_us),
-            count(process.open_fds),
-            count(process.max_fds)
-        )?;
-    }
-    if let Some(hello) = node.hello() {
-        write!(out, ", version {}, pid {}", plain(&hello.node.version), hello.node.pid)?;
-    }
-    writeln!(out)
+fn counted(value: f64) -> String {
+    count(whole(value))
 }
 
-fn write_pool(out: &mut String, row: &PoolRow<'_>) -> std::fmt::Result {
-    let (pool, rates) = (row.pool, row.rates.unwrap_or_default());
-    let (name, node) = (plain(&pool.name), plain(row.node.name()));
+fn write_node(out: &mut String, row: &NodeRow) -> std::fmt::Result {
+    write!(out, "node      {}  {}", plain(&row.name), row.status())?;
+    let known = |metric, show: fn(f64) -> String| row.get(metric).map_or_else(|| "-".to_owned(), show);
+    if let Some(up) = row.uptime {
+        write!(
+            out,
+            "  {} sockets, cpu {}, rss {}, up {}, lag {}, files {}",
+            known(Metric::Connections, counted),
+            known(Metric::CpuCores, percent),
+            known(Metric::RssBytes, |value| bytes(whole(value))),
+            span(up),
+            known(Metric::LoopLagMs, |ms| millis(whole(ms * 1e3))),
+            known(Metric::OpenFds, counted)
+        )?;
+    }
+    writeln!(out, ", version {}, pid {}", plain(&row.info.version), row.info.pid)
+}
+
+fn write_pool(out: &mut String, row: &PoolRow) -> std::fmt::Result {
     write!(
         out,
-        "pool      {name}@{node}  {}/{} in use ({}{})",
-        pool.in_use,
-        pool.max_size,
-        percent(row.saturation()),
-        row.level().sign()
+        "pool      {}@{}  {}/{} in use ({}{}), {} waiting",
+        plain(&row.pool.name),
+        plain(&row.node),
+        whole(row.in_use),
+        row.pool.max_size,
+        percent(row.saturation),
+        row.level().sign(),
+        whole(row.waiting)
     )?;
-    write!(out, ", {} idle, {} waiting, {}/s asked", pool.idle, pool.waiting, rate(rates.gets))?;
-    write!(out, ", wait p95 {}, {}/s given up", millis(pool.wait_p95_us), rate(rates.timeouts))?;
-    match &pool.last_error {
+    let known = |value: Option<f64>, show: fn(f64) -> String| value.map_or_else(|| "?".to_owned(), show);
+    write!(
+        out,
+        ", {}/s asked, wait p95 {}, {}/s given up",
+        known(row.gets, rate),
+        known(row.p95_ms, |ms| millis(whole(ms * 1e3))),
+        known(row.timeouts, rate)
+    )?;
+    match &row.pool.last_error {
         Some(error) => writeln!(out, ", last error: {}", plain(error)),
         None => writeln!(out),
     }
+}
+
+fn write_alert(out: &mut String, alert: &Alert) -> std::fmt::Result {
+    let state = if alert.state == AlertState::Firing { "firing" } else { "over" };
+    let number = |value| alert.metric.map_or_else(String::new, |metric| measure(value, metric.unit()));
+    writeln!(
+        out,
+        "alert     {} {state}  {}@{}  {} (bound {}) since {}  {}",
+        alert.severity.name(),
+        plain(alert.of.as_deref().unwrap_or(&alert.rule)),
+        plain(&alert.node),
+        number(alert.value),
+        number(alert.threshold),
+        clock(alert.since),
+        plain(&alert.text)
+    )
 }

@@ -1,11 +1,14 @@
 //! Screen 2: the processes, side by side, so that the odd one out is seen.
 
-use super::widgets::{Column, grid, panel};
+use super::{
+    Hits, cells,
+    overview::frame_of,
+    widgets::{Look, panel},
+};
 use crate::{
     app::{App, Screen},
-    figures::{bytes, count, latency, millis, percent, plain, rate, span},
-    model::{Freshness, Link, Moment, Node},
-    theme::{Level, Theme},
+    figures::{count, latency, plain},
+    model::NodeRow,
 };
 use ratatui::{
     Frame,
@@ -13,123 +16,72 @@ use ratatui::{
     text::Line,
     widgets::Paragraph,
 };
-use shared::protocol::admin::State;
-use std::time::Duration;
+use shared::protocol::admin::Row as _;
+use std::collections::BTreeSet;
 
-const COLUMNS: &[Column] = &[
-    Column::left("NODE", 12),
-    Column::left("STATE", 8),
-    Column::right("CONNS", 7),
-    Column::right("IN/s", 6),
-    Column::right("OUT/s", 6),
-    Column::right("ERR%", 6),
-    Column::right("CPU", 5),
-    Column::right("RSS", 5),
-    Column::right("UP", 6),
-    Column::right("SEEN", 4),
-    Column::right("P95", 6),
-    Column::right("API/s", 6),
-    Column::right("LAG", 6),
-    Column::right("FILES", 7),
-    Column::right("TASKS", 7),
-];
-
-pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: Theme) {
+pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, hits: &mut Hits) {
     let [list, detail] = area.layout(&Layout::vertical([Constraint::Fill(1), Constraint::Length(7)]));
-    table(frame, list, app, theme);
-    let (store, _) = app.shown();
-    let chosen = store.nodes().get(app.row.min(store.nodes().len().saturating_sub(1)));
-    let lines = chosen.map(about).unwrap_or_default();
-    frame.render_widget(Paragraph::new(lines).block(panel(theme).title(" Detail ")), detail);
+    table(frame, list, app, Some(hits));
+    let rows = app.node_rows();
+    let keys: Vec<_> = rows.iter().map(NodeRow::key).collect();
+    let lines = rows.get(app.cursor(&keys)).map(|row| about(row, app)).unwrap_or_default();
+    frame.render_widget(Paragraph::new(lines).block(panel(app.theme()).title(" Detail ")), detail);
 }
 
 /// The list, also part of the overview.
-pub(super) fn table(frame: &mut Frame<'_>, area: Rect, app: &App, theme: Theme) {
-    let (store, now) = app.shown();
-    let chosen = (app.screen == Screen::Nodes).then_some(app.row);
-    let rows = store.nodes().iter().map(|node| (cells(node, now), level(node, now))).collect();
-    grid(frame, area, " Nodes ", COLUMNS, rows, chosen, theme);
+pub(super) fn table(frame: &mut Frame<'_>, area: Rect, app: &App, hits: Option<&mut Hits>) {
+    let rows = app.node_rows();
+    let mine = app.page().screen == Screen::Nodes;
+    let keys: Vec<_> = rows.iter().map(NodeRow::key).collect();
+    let chosen = mine.then(|| app.cursor(&keys));
+    let sort = app.page().order().filter(|_| mine);
+    let versions: BTreeSet<&str> =
+        rows.iter().map(|row| row.info.version.as_str()).filter(|version| !version.is_empty()).collect();
+    let skew = if versions.len() > 1 { " · VERSIONS DIFFER !" } else { "" };
+    let title = format!(" Nodes {}{skew} ", rows.len());
+    let block = frame_of(app, Screen::Nodes).title(if app.theme().unicode { title } else { title.replace('·', "-") });
+    let look = Look { block, chosen, marked: None, sort, theme: app.theme() };
+    super::widgets::table(frame, area, &rows, &cells(app), look, hits);
 }
 
-fn level(node: &Node, now: Moment) -> Level {
-    if node.freshness(now) != Freshness::Live {
-        return Level::Crit;
-    }
-    let errors = Level::of(node.minute().error_share() * 100.0, 0.5, 2.0);
-    let lag = node.tick().map_or(0, |tick| tick.process.loop_lag_us);
-    let draining = node.tick().is_some_and(|tick| tick.state == State::Draining);
-    errors.max(Level::of(crate::figures::share(lag, 1_000), 20.0, 100.0)).max(if draining {
-        Level::Warn
-    } else {
-        Level::Good
-    })
-}
-
-fn state(node: &Node, now: Moment) -> &'static str {
-    match (node.freshness(now), node.tick().map(|tick| tick.state)) {
-        (Freshness::Waiting, _) => "waiting",
-        (Freshness::Stale(_), _) => "? lost",
-        (Freshness::Live, Some(State::Draining)) => "draining",
-        (Freshness::Live, _) => "running",
-    }
-}
-
-fn cells(node: &Node, now: Moment) -> Vec<String> {
-    let live = node.freshness(now) == Freshness::Live;
-    let mut cells = vec![plain(node.name()), state(node, now).to_owned()];
-    let Some(tick) = node.tick() else { return cells };
-    let rates = node.rates();
-    let per_second = |value: Option<f64>| value.map_or_else(|| "?".to_owned(), rate);
-    let minute = node.minute();
-    let process = &tick.process;
-    cells.extend([
-        format!("{}{}", if live { "" } else { "~" }, count(tick.stats.sockets.open())),
-        per_second(rates.map(|rates| rates.frames_in)),
-        per_second(rates.map(|rates| rates.frames_out)),
-        percent(minute.error_share()),
-        rates.map_or_else(|| "?".to_owned(), |rates| percent(rates.cores)),
-        bytes(process.rss_bytes),
-        span(Duration::from_millis(tick.uptime_ms)),
-        node.age(now).filter(|_| !live).map_or_else(|| "now".to_owned(), span),
-        minute.p95().map_or_else(|| "-".to_owned(), latency),
-        per_second(rates.map(|rates| rates.requests)),
-        millis(process.loop_lag_us),
-        count(process.open_fds),
-        count(process.tasks),
-    ]);
-    cells
-}
-
-fn about(node: &Node) -> Vec<Line<'static>> {
-    let mut lines = Vec::new();
-    if let Some(hello) = node.hello() {
-        let (version, environment) = (plain(&hello.node.version), plain(&hello.node.environment));
-        lines.push(Line::from(format!(
-            "{} · version {version} · {environment} · pid {}",
-            plain(&hello.node.name),
-            hello.node.pid
-        )));
-        lines.push(Line::from(format!(
-            "started {} · takes {} sockets",
-            hello.node.started_at,
-            count(hello.node.socket_limit)
-        )));
-    }
-    if let Some(tick) = node.tick() {
+/// What does not fit into columns.
+pub(super) fn about(row: &NodeRow, app: &App) -> Vec<Line<'static>> {
+    let info = &row.info;
+    let join = |parts: &[String]| parts.join(if app.theme().unicode { " · " } else { ", " });
+    let mut lines = vec![
+        Line::from(join(&[
+            plain(&row.name),
+            format!("version {}", plain(&info.version)),
+            plain(&info.environment),
+            format!("pid {}", info.pid),
+            format!("engine {}", plain(&info.engine)),
+            format!("store {}", plain(&info.store)),
+        ])),
+        Line::from(join(&[
+            format!("started {}", crate::figures::moment(info.started_at)),
+            format!("takes {} sockets", count(info.socket_limit)),
+            format!("clock {:+}ms", row.clock_ahead_ms),
+        ])),
+    ];
+    if let Some(tick) = &row.tick {
         let process = &tick.process;
-        let files = format!("{}/{}", count(process.open_fds), count(process.max_fds));
-        lines.push(Line::from(format!("{} threads · {} tasks · files {files}", process.threads, count(process.tasks))));
+        let files = format!("files {}/{}", count(process.open_fds), count(process.max_fds));
+        lines.push(Line::from(join(&[
+            format!("{} threads", process.threads),
+            format!("{} tasks", count(process.tasks)),
+            files,
+        ])));
         let relay = &tick.stats.relay;
         let lag = relay.lag.quantile(0.95).map_or_else(|| "-".to_owned(), latency);
-        let relayed = format!(
-            "relay: {} delivered, {} failed rounds, lag p95 {lag}",
-            count(relay.delivered),
-            count(relay.failures)
-        );
-        lines.push(Line::from(format!("{relayed} · {} console(s)", tick.consoles)));
-    }
-    if let Link::Down { why, .. } = node.link() {
-        lines.push(Line::from(format!("link: {}", plain(why))));
+        lines.push(Line::from(join(&[
+            format!("relay: {} delivered", count(relay.delivered)),
+            format!("{} failed rounds", count(relay.failures)),
+            format!("lag p95 {lag}"),
+            format!("{} console(s)", tick.consoles),
+        ])));
+        let closes: Vec<_> = tick.stats.sockets.closed.iter().collect();
+        let closed = closes.iter().map(|close| format!("{} {} {}", close.code, plain(&close.reason), count(close.count)));
+        lines.push(Line::from(format!("closed: {}", closed.collect::<Vec<_>>().join(", "))));
     }
     lines
 }

@@ -1,14 +1,15 @@
-//! Pieces the screens share: frames, tables, curves in one row, meters, the help.
+//! Pieces the screens share: frames, tables, curves, meters.
 
-pub(super) mod help;
+mod chart;
+mod table;
 
-use crate::theme::{Level, Theme};
+pub(super) use chart::chart;
+pub(super) use table::{Look, table};
+
+use crate::theme::Theme;
 use ratatui::{
-    Frame,
-    layout::{Alignment, Constraint, Rect},
     symbols::{bar, border},
-    text::Line,
-    widgets::{Block, Row, Table},
+    widgets::Block,
 };
 
 /// Bars without block characters.
@@ -42,70 +43,13 @@ pub(super) fn panel(theme: Theme) -> Block<'static> {
     if theme.unicode { block } else { block.border_set(ASCII_BORDER) }
 }
 
-/// A column of a table.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Column {
-    title: &'static str,
-    width: u16,
-    align: Alignment,
-}
-
-impl Column {
-    /// Text.
-    pub(super) const fn left(title: &'static str, width: u16) -> Self {
-        Self { title, width, align: Alignment::Left }
-    }
-
-    /// Figures.
-    pub(super) const fn right(title: &'static str, width: u16) -> Self {
-        Self { title, width, align: Alignment::Right }
-    }
-}
-
-/// A table with a frame. Columns that do not fit are left out from the right; only the rows in sight are built, around
-/// the chosen one.
-pub(super) fn grid(
-    frame: &mut Frame<'_>,
-    area: Rect,
-    title: &'static str,
-    columns: &[Column],
-    rows: Vec<(Vec<String>, Level)>,
-    chosen: Option<usize>,
-    theme: Theme,
-) {
-    let block = panel(theme).title(title);
-    let inner = block.inner(area);
-    let shown = fitting(columns, inner.width);
-    let cell = |column: &Column, text: String| Line::from(text).alignment(column.align);
-    let header = Row::new(shown.iter().map(|column| cell(column, column.title.to_owned()))).style(Theme::STRONG);
-    let height = usize::from(inner.height.saturating_sub(1));
-    let chosen = chosen.map(|row| row.min(rows.len().saturating_sub(1)));
-    let first = chosen.map_or(0, |row| (row + 1).saturating_sub(height));
-    let body = rows.into_iter().enumerate().skip(first).take(height).map(|(at, (cells, level))| {
-        let style = if chosen == Some(at) { Theme::SELECTED } else { theme.level(level) };
-        Row::new(shown.iter().zip(cells).map(|(column, text)| cell(column, text))).style(style)
-    });
-    // What is left over goes to the first column: names are longer than figures.
-    let widths = shown.iter().enumerate().map(|(at, column)| match at {
-        0 => Constraint::Min(column.width),
-        _ => Constraint::Length(column.width),
-    });
-    frame.render_widget(Table::new(body, widths).header(header).block(block), area);
-}
-
-fn fitting(columns: &[Column], width: u16) -> &[Column] {
-    let mut used = 0_u16;
-    let fits = columns.iter().take_while(|column| {
-        used = used.saturating_add(column.width);
-        let fits = used <= width;
-        used = used.saturating_add(1);
-        fits
-    });
-    &columns[..fits.count()]
+/// A frame around what is chosen, or around something else.
+pub(super) fn chosen(theme: Theme, is_chosen: bool) -> Block<'static> {
+    if is_chosen { panel(theme).border_style(theme.live()) } else { panel(theme) }
 }
 
 /// A curve in one row, from 0 to `top` (by default the highest point). A gap is a dot, not a zero.
-pub(super) fn spark(points: impl Iterator<Item = Option<f64>>, top: Option<f64>, unicode: bool) -> String {
+pub(crate) fn spark(points: impl Iterator<Item = Option<f64>>, top: Option<f64>, unicode: bool) -> String {
     let (levels, gap) = if unicode {
         (['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'], '·')
     } else {
@@ -153,11 +97,5 @@ mod tests {
         assert_eq!(meter(7.0, 4, false), "####");
         assert_eq!(meter(-1.0, 4, false), "....");
         assert_eq!(meter(f64::NAN, 4, false), "....");
-    }
-
-    #[test]
-    fn columns_that_do_not_fit_are_left_out_from_the_right() {
-        let columns = [Column::left("A", 4), Column::right("B", 4), Column::right("C", 4)];
-        assert_eq!([0, 4, 8, 9, 13, 14].map(|width| fitting(&columns, width).len()), [0, 1, 1, 2, 2, 3]);
     }
 }
