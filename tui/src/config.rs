@@ -171,7 +171,8 @@ mod tests {
 
     #[test]
     fn every_problem_is_named_at_once() {
-        let said = settings("theme = \"pink\"\nwindow = \"2m\"\ncontext = \"prod\"\n[keys]\npause = [\"q\"]").unwrap_err();
+        let said =
+            settings("theme = \"pink\"\nwindow = \"2m\"\ncontext = \"prod\"\n[keys]\npause = [\"q\"]").unwrap_err();
         for part in ["theme:", "window:", "context:", "pause and quit"] {
             assert!(said.contains(part), "{part} in {said}");
         }

@@ -133,7 +133,9 @@ mod tests {
     fn nobody_is_ever_meant_by_accident() {
         let target = |text: &str| parse(&text.split(' ').collect::<Vec<_>>());
         assert_eq!(target("disconnect everyone"), Ok(Action::Disconnect { target: Target::Everyone }));
-        for text in ["disconnect", "disconnect where", "disconnect user", "disconnect all", "disconnect where colour=red"] {
+        for text in
+            ["disconnect", "disconnect where", "disconnect user", "disconnect all", "disconnect where colour=red"]
+        {
             assert!(target(text).is_err(), "{text}");
         }
         assert_eq!(parse(&["drain"]).unwrap_err(), "write: drain NODE [PER_SECOND]");

@@ -173,7 +173,8 @@ mod tests {
                 Ok(Typed::Open(page)) => page.screen == Screen::List(view),
                 _ => false,
             };
-            let by_name = KNOWN.iter().any(|known| reached(known.names[0]) || reached(&format!("{} x", known.names[0])));
+            let by_name =
+                KNOWN.iter().any(|known| reached(known.names[0]) || reached(&format!("{} x", known.names[0])));
             assert!(by_name || view == View::User, "{view:?}; the user view is part of the user's page");
         }
     }

@@ -1,10 +1,6 @@
 //! What can be done with the row under the cursor, or with those that were marked, and why not if it cannot.
 
-use super::{
-    App,
-    page::Screen,
-    selected::Selected,
-};
+use super::{App, page::Screen, selected::Selected};
 use crate::{figures::plain, model::Freshness};
 use shared::protocol::admin::{Action, AlertState, ConnectionRef, Grade, State, Target, View};
 

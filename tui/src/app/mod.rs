@@ -22,8 +22,8 @@ mod typed;
 pub(crate) mod wishes;
 
 pub(crate) use command::KNOWN;
-pub(crate) use keys::PANELS;
 pub(crate) use confirm::{Confirm, Count, Focus};
+pub(crate) use keys::PANELS;
 pub(crate) use line::TextLine;
 pub(crate) use menu::Offer;
 pub(crate) use page::{Page, Screen};
@@ -37,7 +37,9 @@ use crate::{
     config::Settings,
     figures::plain,
     keymap::Keymap,
-    model::{Event, Freshness, Link, LinkState, Moment, NodeRow, Picture, PoolRow, Slot, Store, What, Window, each_row},
+    model::{
+        Event, Freshness, Link, LinkState, Moment, NodeRow, Picture, PoolRow, Slot, Store, What, Window, each_row,
+    },
     theme::{Level, Theme},
 };
 use crossterm::event::KeyEvent;
@@ -245,7 +247,11 @@ impl App {
     }
 
     /// What became of a request to act.
-    fn acted(&mut self, key: &str, outcome: &Result<shared::protocol::admin::Job, shared::protocol::admin::ProblemBody>) {
+    fn acted(
+        &mut self,
+        key: &str,
+        outcome: &Result<shared::protocol::admin::Job, shared::protocol::admin::ProblemBody>,
+    ) {
         for popup in &mut self.popups {
             if let Popup::Confirm(confirm) = popup
                 && confirm.dry_key() == key

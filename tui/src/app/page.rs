@@ -67,6 +67,19 @@ impl Screen {
         }
     }
 
+    /// Its name on a narrow tab.
+    pub(crate) const fn short(self) -> &'static str {
+        match self {
+            Self::Overview => "Over",
+            Self::List(View::Connections) => "Conns",
+            Self::List(View::Queues) => "Offl",
+            Self::List(View::Endpoints) => "API",
+            Self::List(View::Errors) => "Err",
+            Self::List(View::Alerts) => "Alert",
+            _ => self.title(),
+        }
+    }
+
     /// The fields its list can be filtered and sorted by.
     pub(crate) const fn fields(self) -> &'static [Field] {
         match self {

@@ -1,8 +1,7 @@
 //! What can cover a page, and what its keys do.
 
 use super::{
-    App, Confirm, Effect, Offer, TextLine,
-    command,
+    App, Confirm, Effect, Offer, TextLine, command,
     complete::{complete, names},
     confirm::Outcome,
     menu,

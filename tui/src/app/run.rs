@@ -50,7 +50,9 @@ pub(crate) async fn run(cli: &Cli, settings: Settings) -> anyhow::Result<ExitCod
     let outcome = match Term::enter(app.mouse()).context("failed to set up the terminal") {
         Ok(term) => {
             let now = Instant::now();
-            Loop { cli, life: &life, app, net, recorder, term, hits: Hits::default(), began: now, drawn: now }.run().await
+            Loop { cli, life: &life, app, net, recorder, term, hits: Hits::default(), began: now, drawn: now }
+                .run()
+                .await
         }
         Err(problem) => Err(problem),
     };

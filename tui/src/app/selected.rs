@@ -8,8 +8,8 @@ use crate::{
 use shared::{
     id::UserId,
     protocol::admin::{
-        AffectedRow, Alert, AuditRow, ClosedRow, ConnectionRow, EndpointRow, ErrorRow, Job, LogRow,
-        QueueRow, RequestRow, RoomRow, Row, Rows, StatementRow, UserRow, View,
+        AffectedRow, Alert, AuditRow, ClosedRow, ConnectionRow, EndpointRow, ErrorRow, Job, LogRow, QueueRow,
+        RequestRow, RoomRow, Row, Rows, StatementRow, UserRow, View,
     },
 };
 
@@ -65,9 +65,7 @@ impl Selected {
                 Page { node: Some(row.node.clone()), ..Page::about(Screen::List(View::Connection), &row.id) }
             }
             Self::Room(row) => Page::about(Screen::List(View::Members), &row.room),
-            Self::Endpoint(row) => {
-                Page::about(Screen::List(View::Requests), format!("{} {}", row.method, row.route))
-            }
+            Self::Endpoint(row) => Page::about(Screen::List(View::Requests), format!("{} {}", row.method, row.route)),
             Self::Error(row) => Page::about(Screen::List(View::Affected), &row.code),
             Self::Alert(alert) => look_at(alert)?,
             Self::User(_) | Self::Queue(_) | Self::Affected(_) | Self::Closed(_) => user_page(self.user()?),

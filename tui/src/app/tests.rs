@@ -46,7 +46,8 @@ pub(crate) fn answer(app: &mut App, rows: &Rows) {
     for wish in wanted.into_iter().filter(|wish| Rows::none(wish.query.view) == empty(rows)) {
         let nodes = vec![Answered { node: "api".into(), in_time: true }];
         let (at, total) = (clock(5), 48_213);
-        let list = List { id: wish.id, at, total, matched: total, rows: rows.clone(), next: Some("more".into()), nodes };
+        let list =
+            List { id: wish.id, at, total, matched: total, rows: rows.clone(), next: Some("more".into()), nodes };
         let now = app.now;
         app.update(Msg::Net(Event::said("api", Message::List(Box::new(list)))), now);
     }
@@ -147,10 +148,13 @@ fn a_filter_is_asked_of_the_server_while_it_is_written_and_escape_takes_it_back(
     let mut app = listening();
     press(&mut app, "4/");
     let effects = press(&mut app, "queue>8");
-    let asked: Vec<_> = effects.iter().filter_map(|effect| match effect {
-        Effect::Subscribe(wanted) => Some(wanted[0].query.filter.clone()),
-        _ => None,
-    }).collect();
+    let asked: Vec<_> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Subscribe(wanted) => Some(wanted[0].query.filter.clone()),
+            _ => None,
+        })
+        .collect();
     assert_eq!(asked.last().map(String::as_str), Some("queue>8"));
     assert!(!asked.iter().any(|filter| filter == "queue>"), "half a filter is never asked: {asked:?}");
     code(&mut app, KeyCode::Esc);
@@ -207,7 +211,10 @@ fn one_goes_into_things_and_back() {
     code(&mut app, KeyCode::Esc);
     press(&mut app, "u");
     assert_eq!(app.page().screen, Screen::User);
-    assert_eq!(app.store.lists.query(wishes::CONNECTIONS).unwrap().filter, format!("user=\"{}\"", uuid::Uuid::from_u128(1)));
+    assert_eq!(
+        app.store.lists.query(wishes::CONNECTIONS).unwrap().filter,
+        format!("user=\"{}\"", uuid::Uuid::from_u128(1))
+    );
     code(&mut app, KeyCode::Esc);
     assert_eq!(app.page().screen, Screen::List(View::Connections));
     command(&mut app, "error db_timeout");
@@ -325,7 +332,9 @@ fn marked_sockets_are_disconnected_by_their_number() {
     press(&mut app, "  ");
     assert_eq!(app.page().marks.len(), 2);
     let effects = press(&mut app, "xd");
-    let Action::Disconnect { target: Target::Connections(named) } = &request(&effects).action else { panic!("{effects:?}") };
+    let Action::Disconnect { target: Target::Connections(named) } = &request(&effects).action else {
+        panic!("{effects:?}")
+    };
     assert_eq!(named.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["c_1", "c_2"]);
     let key = request(&effects).key.clone();
     let action = request(&effects).action.clone();
@@ -373,9 +382,17 @@ fn a_hundred_thousand_wrong_keys_do_nothing_costly_without_the_word() {
     let mut app = listening();
     command(&mut app, "write");
     // Everything but digits: the number that must be typed is never hit by chance.
-    let keys: Vec<KeyEvent> = app.keymap().bindings().iter().flat_map(|binding| &binding.keys).map(|key| key.event())
+    let keys: Vec<KeyEvent> = app
+        .keymap()
+        .bindings()
+        .iter()
+        .flat_map(|binding| &binding.keys)
+        .map(|key| key.event())
         .chain(('a'..='z').map(|c| Key::Char(c).event()))
-        .chain([KeyCode::Enter, KeyCode::Enter, KeyCode::Tab, KeyCode::Left, KeyCode::Backspace].map(|code| Key::Named(code).event()))
+        .chain(
+            [KeyCode::Enter, KeyCode::Enter, KeyCode::Tab, KeyCode::Left, KeyCode::Backspace]
+                .map(|code| Key::Named(code).event()),
+        )
         .filter(|key| !matches!(key.code, KeyCode::Char('0'..='9')))
         .collect();
     let (mut asked, mut done) = (0, 0);
@@ -419,7 +436,10 @@ fn a_recording_plays_to_the_same_picture_and_goes_back_exactly() {
     let mut app = app.replaying(Replay::new(lines), Moment::ZERO);
     press(&mut app, "4");
     app.update(Msg::Age, Moment::from_secs(9));
-    assert_eq!(app.picture().total(shared::protocol::admin::Metric::Connections), live.picture().total(shared::protocol::admin::Metric::Connections));
+    assert_eq!(
+        app.picture().total(shared::protocol::admin::Metric::Connections),
+        live.picture().total(shared::protocol::admin::Metric::Connections)
+    );
     assert_eq!(app.row_keys(), live.row_keys());
     press(&mut app, "[[");
     assert_eq!(app.picture().clock(), Some(clock(3)));

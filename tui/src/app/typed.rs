@@ -1,12 +1,7 @@
 //! Carrying out what was written after `:`.
 
 use super::{App, Effect, Page, Popup, Screen, command::Typed};
-use crate::{
-    deed,
-    figures::plain,
-    model::Window,
-    theme::Level,
-};
+use crate::{deed, figures::plain, model::Window, theme::Level};
 use shared::{
     clock::Timestamp,
     protocol::admin::{Filter, field},

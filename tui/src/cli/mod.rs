@@ -6,8 +6,8 @@ pub(crate) use palette::Palette;
 
 use crate::{config::Settings, net::Place};
 use clap::{Args, Parser, Subcommand};
-use shared::protocol::admin::{View};
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use shared::protocol::admin::View;
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 /// The operators' console. Started beside a running platform it finds it by itself.
 #[derive(Clone, Debug, Parser)]
@@ -58,9 +58,9 @@ pub(crate) struct Cli {
     #[arg(long, hide = true, env = "USER", default_value = "", global = true)]
     user: String,
     #[arg(long, hide = true, env = "XDG_CONFIG_HOME", default_value = "", global = true)]
-    config_home: PathBuf,
+    config_home: OsString,
     #[arg(long, hide = true, env = "HOME", default_value = "", global = true)]
-    home: PathBuf,
+    home: OsString,
     /// Break on purpose, for tests of what the terminal looks like afterwards.
     #[cfg(debug_assertions)]
     #[arg(long, hide = true, value_name = "WHERE")]
@@ -213,9 +213,9 @@ impl Cli {
         if let Some(path) = &self.config {
             return Some((path.clone(), true));
         }
-        let home = match (self.config_home.as_os_str().is_empty(), self.home.as_os_str().is_empty()) {
-            (false, _) => self.config_home.clone(),
-            (true, false) => self.home.join(".config"),
+        let home = match (self.config_home.is_empty(), self.home.is_empty()) {
+            (false, _) => PathBuf::from(&self.config_home),
+            (true, false) => PathBuf::from(&self.home).join(".config"),
             (true, true) => return None,
         };
         Some((home.join("pitchey-tui/config.toml"), false))
@@ -224,7 +224,8 @@ impl Cli {
     /// Who sits here: as the command line says, else the file, else the system. A system name that an audit log does
     /// not take is left out.
     pub(crate) fn operator(&self, file: Option<&str>) -> String {
-        let system = || Some(self.user.as_str()).filter(|name| name.len() <= 64 && name.bytes().all(|b| b.is_ascii_graphic()));
+        let system =
+            || Some(self.user.as_str()).filter(|name| name.len() <= 64 && name.bytes().all(|b| b.is_ascii_graphic()));
         self.operator.as_deref().or(file).or_else(system).unwrap_or_default().to_owned()
     }
 

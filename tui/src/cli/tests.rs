@@ -5,7 +5,8 @@ use clap::CommandFactory as _;
 
 fn parse(arguments: &[&str]) -> Cli {
     // What the developer's own terminal says must not decide a test.
-    let clean = ["--no-color", "", "--colorterm", "", "--term", "xterm", "--lc-all", "", "--lc-ctype", "", "--lang", ""];
+    let clean =
+        ["--no-color", "", "--colorterm", "", "--term", "xterm", "--lc-all", "", "--lc-ctype", "", "--lang", ""];
     let words = std::iter::once("pitchey-tui").chain(clean);
     // Later values win.
     Cli::command().args_override_self(true).debug_assert();
@@ -45,7 +46,9 @@ fn block_characters_need_utf8() {
 #[test]
 fn views_have_short_names_and_actions_are_words() {
     assert_eq!(parse(&["--once", "--view", "conns"]).output.view, Some(View::Connections));
-    let Some(Command::Act { words, yes, .. }) = parse(&["act", "drain", "gw-1", "--yes"]).command else { panic!("act") };
+    let Some(Command::Act { words, yes, .. }) = parse(&["act", "drain", "gw-1", "--yes"]).command else {
+        panic!("act")
+    };
     assert_eq!((words, yes), (vec!["drain".to_owned(), "gw-1".to_owned()], true));
 }
 

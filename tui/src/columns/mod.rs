@@ -44,21 +44,11 @@ pub(crate) struct Column<R: 'static> {
     pub(crate) text: fn(&R, &Cells) -> String,
 }
 
-const fn left<R>(
-    title: &'static str,
-    field: &'static str,
-    width: u16,
-    text: fn(&R, &Cells) -> String,
-) -> Column<R> {
+const fn left<R>(title: &'static str, field: &'static str, width: u16, text: fn(&R, &Cells) -> String) -> Column<R> {
     Column { title, field, width, right: false, text }
 }
 
-const fn right<R>(
-    title: &'static str,
-    field: &'static str,
-    width: u16,
-    text: fn(&R, &Cells) -> String,
-) -> Column<R> {
+const fn right<R>(title: &'static str, field: &'static str, width: u16, text: fn(&R, &Cells) -> String) -> Column<R> {
     Column { title, field, width, right: true, text }
 }
 
@@ -116,7 +106,7 @@ fn spelled(field: &Field, value: &Value<'_>, cells: &Cells) -> String {
             let at = time_of(*number);
             format!("{}, {} ago", figures::moment(at), figures::span(cells.at.since(at)))
         }
-        (Value::Number(number), Kind::Seconds) if *number < 10.0 => format!("{:.1}ms", number * 1e3),
+        (Value::Number(number), Kind::Seconds) if *number > 0.0 && *number < 10.0 => format!("{:.1}ms", number * 1e3),
         (Value::Number(number), Kind::Seconds) => figures::span(Duration::from_secs_f64(number.max(0.0))),
         (Value::Number(number), Kind::Bytes) => figures::bytes(figures::whole(*number)),
         (Value::Number(number), Kind::Share) => figures::percent(*number),
@@ -144,7 +134,9 @@ fn named(name: Option<&str>, id: Option<&impl ToString>, cells: &Cells) -> Strin
 fn short(id: &str, cells: &Cells) -> String {
     let id = plain(id);
     match id.char_indices().rev().nth(7) {
-        Some((at, _)) if !cells.wide && id.len() > 12 => format!("…{}", &id[at..]).replace('…', if cells.unicode { "…" } else { ".." }),
+        Some((at, _)) if !cells.wide && id.len() > 12 => {
+            format!("…{}", &id[at..]).replace('…', if cells.unicode { "…" } else { ".." })
+        }
         _ => id,
     }
 }

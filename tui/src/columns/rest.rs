@@ -61,7 +61,16 @@ impl Listed for ErrorRow {
         right("COUNT", "count", 8, |r, _| count(r.count)),
         right("/s", "rate", 6, |r, _| rate(r.rate)),
         right("USERS", "users", 6, |r, _| format!("{}{}", count(r.users), if r.users_capped { "+" } else { "" })),
-        left("NEW", "new", 5, |r, _| if r.new { "NEW" } else if r.known { "known" } else { "" }.to_owned()),
+        left("NEW", "new", 5, |r, _| {
+            if r.new {
+                "NEW"
+            } else if r.known {
+                "known"
+            } else {
+                ""
+            }
+            .to_owned()
+        }),
         left("TREND", "", 16, |r, c| trend(&r.trend[r.trend.len().saturating_sub(16)..], c)),
         left("LAST", "last", 9, |r, c| seen(r.last_at, c)),
         left("FIRST", "first", 9, |r, c| seen(r.first_at, c)),

@@ -204,7 +204,7 @@ fn defaults() -> Vec<Binding> {
         bind("live", &[Char('v')], A::Live, "back to now", None),
         bind("shorter", &[Char('-')], A::Shorter, "curves over less time", None),
         bind("longer", &[Char('+'), Char('=')], A::Longer, "curves over more time, up to a day", None),
-        bind("sort", &[Char('s')], A::Sort, "choose what to sort by", Some("sort")),
+        bind("sort", &[Char('s')], A::Sort, "choose what to sort by", None),
         bind("sort_left", &[Char('<')], A::SortLeft, "sort by the column to the left", None),
         bind("sort_right", &[Char('>')], A::SortRight, "sort by the column to the right", None),
         bind("invert", &[Char('i')], A::Invert, "sort the other way round", None),

@@ -5,6 +5,9 @@ use super::{Answer, Moment};
 use shared::protocol::admin::{List, Query, Subscribe, TICK_MS};
 use std::{collections::BTreeMap, sync::Arc};
 
+/// Answers kept for whoever comes back.
+const MOST_LEFT: usize = 8;
+
 /// Where on the screen: its main list, or one of those beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Slot(pub(crate) u8);
@@ -41,6 +44,8 @@ struct Wanted {
 pub(crate) struct Lists {
     slots: BTreeMap<Slot, Wanted>,
     last_id: u32,
+    /// Answers to questions that are no longer asked, the newest last: whoever comes back sees them at once.
+    left: Vec<(Query, Arc<Answer>)>,
     /// In a recording: what each number that was asked under then meant.
     then: BTreeMap<u32, Query>,
     /// In a recording: the newest answer to each question that was asked then.
@@ -61,6 +66,7 @@ impl Lists {
             let entry = match kept {
                 Some(known) if known.query == query => known,
                 Some(known) => {
+                    self.leave(known.clone());
                     // The same list in another order is better than none until the answer comes; another list is not.
                     let alike = (known.query.view, &known.query.of) == (query.view, &query.of);
                     let fresh = self.fresh(query);
@@ -71,12 +77,26 @@ impl Lists {
             };
             self.slots.insert(slot, entry);
         }
+        for wanted in before.into_values() {
+            self.leave(wanted);
+        }
         true
+    }
+
+    /// Keeps what was shown for whoever comes back.
+    fn leave(&mut self, wanted: Wanted) {
+        if let Some((answer, _)) = wanted.shown {
+            self.left.retain(|(query, _)| *query != wanted.query);
+            self.left.push((wanted.query, answer));
+            let surplus = self.left.len().saturating_sub(MOST_LEFT);
+            self.left.drain(..surplus);
+        }
     }
 
     fn fresh(&mut self, query: Query) -> Wanted {
         self.last_id += 1;
-        let shown = self.then(&query).map(|answer| (answer, self.last_id));
+        let left = || self.left.iter().find(|(left, _)| *left == query).map(|(_, answer)| (Arc::clone(answer), 0));
+        let shown = self.then(&query).map(|answer| (answer, self.last_id)).or_else(left);
         Wanted { id: self.last_id, query, answers: BTreeMap::new(), refused: None, shown }
     }
 
@@ -95,6 +115,7 @@ impl Lists {
     pub(crate) fn replayed(mut self) -> Self {
         self.then.clear();
         self.told.clear();
+        self.left.clear();
         for wanted in self.slots.values_mut() {
             (wanted.answers, wanted.refused, wanted.shown) = (BTreeMap::new(), None, None);
         }
@@ -182,11 +203,8 @@ mod tests {
     };
 
     fn list(id: u32, node: &str, rooms: &[(&str, u64)]) -> List {
-        let row = |(room, members): &(&str, u64)| RoomRow {
-            room: (*room).into(),
-            members: *members,
-            ..RoomRow::default()
-        };
+        let row =
+            |(room, members): &(&str, u64)| RoomRow { room: (*room).into(), members: *members, ..RoomRow::default() };
         let nodes = vec![Answered { node: node.into(), in_time: true }];
         let (total, rows) = (rooms.len() as u64, Rows::Rooms(rooms.iter().map(row).collect()));
         List { id, at: Timestamp::default(), total, matched: total, rows, next: None, nodes }

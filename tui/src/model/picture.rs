@@ -212,9 +212,9 @@ impl<'a> Picture<'a> {
         let stretch = |column: usize| (column * points / columns.max(1), (column + 1) * points / columns.max(1));
         let newest_first = (0..columns).map(|column| {
             let (from, to) = stretch(column);
-            (from..to.max(from + 1)).filter_map(at).fold(None, |most: Option<f64>, value| {
-                Some(most.map_or(value, |most| most.max(value)))
-            })
+            (from..to.max(from + 1))
+                .filter_map(at)
+                .fold(None, |most: Option<f64>, value| Some(most.map_or(value, |most| most.max(value))))
         });
         let mut curve: Vec<_> = newest_first.chain(std::iter::repeat_n(None, width - columns)).collect();
         curve.reverse();

@@ -6,8 +6,9 @@ use shared::{
     id::UserId,
     model::PoolStats,
     protocol::admin::{
-        Alert, CloseCount, ConnectionRow, ConnectionState, Hello, Histogram, LookAt, Message, Metric, NamedCount, NodeInfo,
-        NodeStatus, ProcessStats, Role, Sample, Severity, SocketStats, State, Stats, Tick, VERSION, View, Action,
+        Action, Alert, CloseCount, ConnectionRow, ConnectionState, Hello, Histogram, LookAt, Message, Metric,
+        NamedCount, NodeInfo, NodeStatus, ProcessStats, Role, Sample, Severity, SocketStats, State, Stats, Tick,
+        VERSION, View,
     },
 };
 use std::time::Duration;

@@ -61,12 +61,8 @@ impl Net {
         let (sender, events) = mpsc::channel(QUEUE);
         let (wanted, wishes) = watch::channel(Vec::new());
         let again = Arc::new(Notify::new());
-        let common = Common {
-            events: sender.clone(),
-            again: Arc::clone(&again),
-            wanted: wishes,
-            operator: operator.to_owned(),
-        };
+        let common =
+            Common { events: sender.clone(), again: Arc::clone(&again), wanted: wishes, operator: operator.to_owned() };
         let net = Self {
             events,
             sender,

@@ -23,7 +23,8 @@ pub(super) async fn act(file: &TokenFile, operator: &str, request: &ActionReques
     };
     let (status, body) = answer;
     if (200..300).contains(&status) {
-        return serde_json::from_str(&body).map_err(|error| problem("garbage", &format!("its answer is no job: {error}")));
+        return serde_json::from_str(&body)
+            .map_err(|error| problem("garbage", &format!("its answer is no job: {error}")));
     }
     match serde_json::from_str::<Problem>(&body) {
         Ok(problem) => Err(problem.error),

@@ -133,7 +133,7 @@ async fn garbage_a_newer_protocol_and_a_missing_hello_are_clear_lines() {
     let newer = serde_json::to_string(&Said::Hello(Box::new(newer))).unwrap();
     let early = serde_json::to_string(&Said::Lost { count: 1 }).unwrap();
     for (sent, expected) in
-        [("\u{1b}[2J{]", "no message"), (newer.as_str(), "update it"), (early.as_str(), "did not say hello")]
+        [("\u{1b}[2J{]", "no message"), (newer.as_str(), "update this console"), (early.as_str(), "did not say hello")]
     {
         let mut stage = Stage::set("t").await;
         let mut socket = welcome(stage.accept().await, "t").await.unwrap();

@@ -2,7 +2,15 @@
 //! the console; the server checks role, reason and count all the same.
 
 use super::{CLOSING, nothing, print};
-use crate::{cli::Cli, config::Settings, deed, figures::plain, model::{Moment, Store, What}, net::Net, record::escaped};
+use crate::{
+    cli::Cli,
+    config::Settings,
+    deed,
+    figures::plain,
+    model::{Moment, Store, What},
+    net::Net,
+    record::escaped,
+};
 use anyhow::{bail, ensure};
 use shared::{
     lifecycle::Lifecycle,

@@ -55,7 +55,8 @@ impl Condition {
         let rest = text.trim();
         let (warns, rest) = rest.strip_prefix("warn:").map_or((false, rest), |rest| (true, rest));
         let ops = ["<=", ">=", "<", ">"];
-        let split = ops.iter().filter_map(|op| Some((rest.find(op)?, *op))).min_by_key(|(at, op)| (*at, usize::MAX - op.len()));
+        let split =
+            ops.iter().filter_map(|op| Some((rest.find(op)?, *op))).min_by_key(|(at, op)| (*at, usize::MAX - op.len()));
         let (at, op) = split.with_context(|| format!("{text:?} compares nothing: write pool.saturation<0.9"))?;
         let (name, number) = (rest[..at].trim(), rest[at + op.len()..].trim());
         let (name, pool) = name.split_once(':').map_or((name, None), |(name, pool)| (name, Some(pool.to_owned())));
@@ -98,9 +99,11 @@ impl Condition {
     /// How it came out, and the number that decided it.
     fn judge(&self, picture: &Picture<'_>) -> (Verdict, String) {
         let upwards = self.op.starts_with('<');
-        let worst = self.values(picture).into_iter().max_by(|(a, _), (b, _)| {
-            if upwards { a.total_cmp(b) } else { b.total_cmp(a) }
-        });
+        let worst = self.values(picture).into_iter().max_by(
+            |(a, _), (b, _)| {
+                if upwards { a.total_cmp(b) } else { b.total_cmp(a) }
+            },
+        );
         match worst {
             None => (Verdict::Unknown, format!("{}: no such number", plain(&self.text))),
             Some((value, whose)) => {
@@ -109,7 +112,10 @@ impl Condition {
                     (false, true) => Verdict::Warning,
                     (false, false) => Verdict::Critical,
                 };
-                (verdict, format!("{} {} of {whose}, wanted {}{}", self.metric, Figure(value), self.op, Figure(self.bound)))
+                (
+                    verdict,
+                    format!("{} {} of {whose}, wanted {}{}", self.metric, Figure(value), self.op, Figure(self.bound)),
+                )
             }
         }
     }

@@ -120,9 +120,10 @@ fn complete(store: &Store) -> (usize, usize) {
     let waits = store.lists.query(Slot::MAIN).is_some_and(|query| waits(query.view));
     let asked = store.lists.query(Slot::MAIN).is_some();
     let told = |name: &str| {
-        store.node(name).and_then(|node| node.tick()).is_some_and(|tick| {
-            asked || tick.sample.get(shared::protocol::admin::Metric::RequestsPerS, None).is_some()
-        })
+        store
+            .node(name)
+            .and_then(|node| node.tick())
+            .is_some_and(|tick| asked || tick.sample.get(shared::protocol::admin::Metric::RequestsPerS, None).is_some())
     };
     let links = store.links();
     let done = links.iter().filter(|link| !waits && link.hello().is_some_and(|hello| told(&hello.node.name))).count();

@@ -28,7 +28,8 @@ impl Signals {
 
     /// The next signal: the code to end with, or none when it is the one that stops.
     pub(crate) async fn next(&mut self) -> Option<ExitCode> {
-        let code = |kind: SignalKind| u8::try_from(kind.as_raw_value()).ok().map(|number| ExitCode::from(BY_SIGNAL + number));
+        let code =
+            |kind: SignalKind| u8::try_from(kind.as_raw_value()).ok().map(|number| ExitCode::from(BY_SIGNAL + number));
         tokio::select! {
             _ = self.terminate.recv() => code(SignalKind::terminate()),
             _ = self.hang_up.recv() => code(SignalKind::hangup()),

@@ -77,7 +77,9 @@ pub(super) fn alerts(app: &App) -> Option<Span<'static>> {
 
 /// The cluster in capitals: production must not be mistaken for anything else.
 fn badge(store: &Store) -> String {
-    let name = store.hello().map(|hello| plain(if hello.cluster.is_empty() { &hello.node.environment } else { &hello.cluster }));
+    let name = store
+        .hello()
+        .map(|hello| plain(if hello.cluster.is_empty() { &hello.node.environment } else { &hello.cluster }));
     format!("PITCHEY {}", name.unwrap_or_default().to_uppercase()).trim_end().to_owned()
 }
 
@@ -86,11 +88,7 @@ pub(super) fn tabs(frame: &mut Frame<'_>, area: Rect, app: &App, hits: &mut Hits
     let (theme, root) = (app.theme(), app.trail()[0].screen);
     let (mut line, mut at) = (Line::from(" "), area.x + 1);
     for (number, screen) in (1..).zip(Screen::ROOTS) {
-        let title: String = if area.width < WIDE_TABS {
-            screen.title().chars().take(5).collect()
-        } else {
-            screen.title().to_owned()
-        };
+        let title = if area.width < WIDE_TABS { screen.short() } else { screen.title() };
         let text = format!("{}:{title}", number % 10);
         let style = if screen == root { Theme::SELECTED } else { theme.quiet() };
         let width = u16::try_from(text.chars().count()).unwrap_or(0);

@@ -47,7 +47,9 @@ fn socket(frame: &mut Frame<'_>, area: Rect, app: &App, detail: &ConnectionDetai
     lines.extend(detail.rooms.iter().map(|room| Line::from(format!("  {}", plain(room)))));
     lines.push(Line::styled("what happened", theme.quiet()));
     lines.push(Line::from(format!("  {} opened", clock(detail.opened_at))));
-    lines.extend(detail.timeline.iter().map(|moment| Line::from(format!("  {} {}", clock(moment.at), plain(&moment.what)))));
+    lines.extend(
+        detail.timeline.iter().map(|moment| Line::from(format!("  {} {}", clock(moment.at), plain(&moment.what)))),
+    );
     frame.render_widget(Paragraph::new(lines).block(panel(theme).title(" Rooms and timeline ")), right);
     let block = panel(theme).title(format!(" The user's other sockets {} ", detail.siblings.len()));
     let look = Look { block, chosen: None, marked: None, sort: None, theme };

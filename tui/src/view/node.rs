@@ -31,8 +31,7 @@ const CURVES: [(Metric, &str); 9] = [
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let name = app.page().of.clone().unwrap_or_default();
     let picture = app.picture();
-    let (Some(node), Some(row)) =
-        (picture.store.node(&name), picture.nodes().into_iter().find(|row| row.name == name))
+    let (Some(node), Some(row)) = (picture.store.node(&name), picture.nodes().into_iter().find(|row| row.name == name))
     else {
         let text = format!("no node of the name {} is known", plain(&name));
         return frame.render_widget(Paragraph::new(text).block(panel(app.theme()).title(" Node ")), area);

@@ -80,7 +80,8 @@ pub(super) fn about(row: &NodeRow, app: &App) -> Vec<Line<'static>> {
             format!("{} console(s)", tick.consoles),
         ])));
         let closes: Vec<_> = tick.stats.sockets.closed.iter().collect();
-        let closed = closes.iter().map(|close| format!("{} {} {}", close.code, plain(&close.reason), count(close.count)));
+        let closed =
+            closes.iter().map(|close| format!("{} {} {}", close.code, plain(&close.reason), count(close.count)));
         lines.push(Line::from(format!("closed: {}", closed.collect::<Vec<_>>().join(", "))));
     }
     lines

@@ -183,5 +183,9 @@ fn line(alert: &Alert, app: &App) -> String {
     let standing = (Alert::COLUMNS[1].text)(alert, &cells);
     let since = crate::figures::span(cells.at.since(alert.since));
     let (node, text) = (plain(&alert.node), plain(&alert.text));
-    format!("{sign} {standing:<8} {since:>6}{of}@{node}  {text}: {} (bound {})", number(alert.value), number(alert.threshold))
+    format!(
+        "{sign} {standing:<8} {since:>6}{of}@{node}  {text}: {} (bound {})",
+        number(alert.value),
+        number(alert.threshold)
+    )
 }

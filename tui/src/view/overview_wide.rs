@@ -120,7 +120,8 @@ fn redis(app: &App) -> Vec<Line<'static>> {
 fn people(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let picture = app.picture();
     let number = |metric| picture.total(metric).map_or_else(|| "-".to_owned(), |value| count(whole(value)));
-    let oldest = picture.total(Metric::OfflineOldestS).map_or_else(|| "-".to_owned(), |s| span(Duration::from_secs(whole(s))));
+    let oldest =
+        picture.total(Metric::OfflineOldestS).map_or_else(|| "-".to_owned(), |s| span(Duration::from_secs(whole(s))));
     let relayed = picture.total(Metric::RelayedPerS).map_or_else(|| "-".to_owned(), rate);
     let lag = picture.total(Metric::RelayLagP95Ms).map_or_else(|| "-".to_owned(), |ms| millis(whole(ms * 1e3)));
     let lines = vec![

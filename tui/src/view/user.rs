@@ -67,8 +67,16 @@ fn described(user: &UserDetail) -> Vec<Line<'static>> {
     lines.extend(user.sessions.iter().map(|session| {
         let (from, with) = (session.address.as_deref().unwrap_or("-"), session.user_agent.as_deref().unwrap_or("-"));
         let until = moment(session.expires_at);
-        Line::from(format!("session {} {} from {} with {} until {until}", session.session, session.portal.as_str(), plain(from), plain(with)))
+        Line::from(format!(
+            "session {} {} from {} with {} until {until}",
+            session.session,
+            session.portal.as_str(),
+            plain(from),
+            plain(with)
+        ))
     }));
-    lines.extend(user.errors.iter().map(|error| Line::from(format!("error {} {}", moment(error.at), plain(&error.what)))));
+    lines.extend(
+        user.errors.iter().map(|error| Line::from(format!("error {} {}", moment(error.at), plain(&error.what)))),
+    );
     lines
 }

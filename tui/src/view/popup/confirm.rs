@@ -24,7 +24,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, confirm: &Confi
         Count::Asked => "counting".to_owned(),
         Count::Failed(why) => why.clone(),
     };
-    let mut lines: Vec<Line<'_>> = confirm.names.iter().take(NAMES).map(|name| Line::from(format!(" {name}"))).collect();
+    let mut lines: Vec<Line<'_>> =
+        confirm.names.iter().take(NAMES).map(|name| Line::from(format!(" {name}"))).collect();
     if confirm.names.len() > NAMES {
         lines.push(Line::from(format!(" and {} more", confirm.names.len() - NAMES)));
     }
@@ -54,7 +55,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, confirm: &Confi
     }
     lines.push(Line::from(""));
     lines.push(last);
-    let title = format!(" {} {} ", confirm.action.name().replace('_', " ").to_uppercase(), plain(&confirm.action.target()));
+    let title =
+        format!(" {} {} ", confirm.action.name().replace('_', " ").to_uppercase(), plain(&confirm.action.target()));
     let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2);
     let area = area.centered(Constraint::Max(66), Constraint::Max(height));
     frame.render_widget(Clear, area);

@@ -3,10 +3,7 @@
 mod confirm;
 mod help;
 
-use super::{
-    detail,
-    widgets::panel,
-};
+use super::{detail, widgets::panel};
 use crate::{
     app::{App, Offer, Popup, Prompt, Purpose},
     figures::plain,
@@ -69,7 +66,11 @@ fn line(frame: &mut Frame<'_>, area: Rect, app: &App, prompt: &Prompt) {
     if !prompt.remark.is_empty() {
         lines.push(Line::from(Span::styled(format!(" {}", prompt.remark), app.theme().level(Level::Warn))));
     }
-    lines.push(Line::from(vec![Span::styled(format!(" {sign}"), Theme::STRONG), plain(prompt.line.text()).into(), caret]));
+    lines.push(Line::from(vec![
+        Span::styled(format!(" {sign}"), Theme::STRONG),
+        plain(prompt.line.text()).into(),
+        caret,
+    ]));
     frame.render_widget(Clear, row);
     frame.render_widget(Paragraph::new(lines), row);
 }

@@ -88,7 +88,10 @@ fn cut(app: &mut App, seconds: u64) {
 
 /// The alerts there are, as a list.
 fn alerts() -> Vec<Alert> {
-    vec![samples::alert("api"), Alert { resolved_at: Some(samples::clock(60)), id: "x@api".into(), ..samples::alert("api") }]
+    vec![
+        samples::alert("api"),
+        Alert { resolved_at: Some(samples::clock(60)), id: "x@api".into(), ..samples::alert("api") },
+    ]
 }
 
 /// Plausible rows of each view that the samples have, for every subscription there is.
@@ -129,7 +132,8 @@ fn answer(app: &mut App) {
             _ => continue,
         };
         let total = if wish.query.view == View::Connections { 48_213 } else { rows.len() as u64 };
-        let nodes = vec![Answered { node: "api".into(), in_time: true }, Answered { node: "gw-9".into(), in_time: false }];
+        let nodes =
+            vec![Answered { node: "api".into(), in_time: true }, Answered { node: "gw-9".into(), in_time: false }];
         let next = (total > 10).then(|| "more".to_owned());
         let list = List { id: wish.id, at: samples::clock(91), total, matched: total, rows, next, nodes };
         say(app, Message::List(Box::new(list)));

@@ -67,7 +67,8 @@ fn stale_data_is_dim_and_the_selected_row_is_reversed_without_any_colour() {
     let mut app = painted(Palette::Mono, true);
     write(&mut app, "2");
     let terminal = screen(&app, (80, 24));
-    let reversed = terminal.backend().buffer().content().iter().filter(|cell| cell.modifier.contains(Modifier::REVERSED));
+    let reversed =
+        terminal.backend().buffer().content().iter().filter(|cell| cell.modifier.contains(Modifier::REVERSED));
     assert!(reversed.count() > 40, "a whole row");
     cut(&mut app, 5);
     let terminal = screen(&app, (80, 24));
