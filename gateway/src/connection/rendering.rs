@@ -39,7 +39,7 @@ impl Rendering {
     /// at most double what is sent, and a stream cut within a burst repeats a few events but never misses one.
     pub(super) fn render(&mut self, mut frames: &[u8]) -> Bytes {
         let mut events = BytesMut::with_capacity(frames.len() + self.id.most_bytes() + 2 * FIELDS_BYTES);
-        let (mut moved, mut since_id) = (false, self.id.most_bytes());
+        let (mut moved, mut since_id) = (false, usize::MAX);
         while let Some((said, rest)) = frame::first(frames) {
             frames = rest;
             match said {
@@ -55,7 +55,7 @@ impl Rendering {
                         (moved, since_id) = (false, 0);
                     }
                     self.put_event(&mut events, &heading, payload);
-                    since_id += payload.len();
+                    since_id = since_id.saturating_add(payload.len());
                 }
                 Said::Other => {}
             }
