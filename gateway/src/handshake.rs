@@ -94,6 +94,13 @@ impl Refused {
         }
     }
 
+    /// Counts and logs it: the one place for both. A flood of refusals must not fill the log of a node in trouble.
+    pub(crate) fn note(self, node: &Node, address: IpAddr) -> Self {
+        node.metrics.refused(self.label());
+        tracing::debug!(reason = self.label(), %address, "refused");
+        self
+    }
+
     /// The answer.
     pub(crate) fn response(self) -> Response<&'static str> {
         let (status, text) = match self {

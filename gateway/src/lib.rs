@@ -118,7 +118,7 @@ impl Gateway {
                 node.lifecycle.tracker().spawn(entrance.adopt(hyper::upgrade::on(request)));
                 response
             }
-            Err(refused) => self.refuse(refused, version),
+            Err(refused) => self.refuse(refused, address, version),
         };
         response.map(|text| Full::new(Bytes::from_static(text.as_bytes())))
     }
@@ -129,15 +129,14 @@ impl Gateway {
         match events::admit(&self.0, request, address, carrier).await {
             Ok(response) => response.map(Either::Right),
             Err(refused) => {
-                let response = self.refuse(refused, request.version());
+                let response = self.refuse(refused, address, request.version());
                 response.map(|text| Either::Left(Full::new(Bytes::from_static(text.as_bytes()))))
             }
         }
     }
 
-    fn refuse(&self, refused: Refused, version: Version) -> Response<&'static str> {
-        self.0.metrics.refused(refused.label());
-        let mut response = refused.response();
+    fn refuse(&self, refused: Refused, address: IpAddr, version: Version) -> Response<&'static str> {
+        let mut response = refused.note(&self.0, address).response();
         if version <= Version::HTTP_11 {
             // Whoever hammers at the door does so with a new connection each time, which is counted and limited.
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

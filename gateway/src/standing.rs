@@ -30,11 +30,29 @@ impl Open {
     }
 }
 
+impl Open {
+    /// The one place where a connection's end is logged, beside where it is counted. What the server had a cause for is
+    /// told; who merely left, or was sent elsewhere, would fill the log.
+    fn log(&self, reason: CloseReason) {
+        let (code, text) = reason.code_and_text();
+        let (connection, address) = (self.outbox.number, self.outbox.address);
+        let user_id = self.outbox.user().map(tracing::field::display);
+        match reason {
+            CloseReason::Normal | CloseReason::Gone | CloseReason::Drain => {
+                tracing::debug!(connection, code, reason = text, %address, user_id, "closed");
+            }
+            _ => tracing::info!(connection, code, reason = text, %address, user_id, "closed"),
+        }
+    }
+}
+
 impl Drop for Open {
     fn drop(&mut self) {
         self.node.registry.remove(self.slot);
         self.node.registry.release_address(self.address);
-        self.node.closed.note(&self.node, &self.outbox, self.socket.reason());
+        let reason = self.socket.reason();
+        self.node.closed.note(&self.node, &self.outbox, reason);
+        self.log(reason);
     }
 }
 

@@ -121,8 +121,7 @@ pub(crate) async fn take(node: &Arc<Node>, stream: TcpStream, peer: IpAddr) -> O
     match admit(node, &request, address).await {
         Err(Refused::NotWebSocket(_) | Refused::Version | Refused::NoEcho | Refused::BadDevice) => Some(stream),
         Err(refused) => {
-            node.metrics.refused(refused.label());
-            refuse(stream, length, refused).await;
+            refuse(stream, length, refused.note(node, address)).await;
             None
         }
         Ok((response, entrance)) => {

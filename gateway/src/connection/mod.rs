@@ -193,7 +193,6 @@ impl Connection {
     fn end(mut self, request: CloseRequest) -> BoxFuture<'static, ()> {
         self.open.socket.close(request.reason);
         self.outbox.closing.store(true, Ordering::Relaxed);
-        tracing::debug!(connection = self.outbox.number, reason = request.reason.text(), "closed");
         // The world forgets the connection first; only then does the goodbye wait for a slow socket.
         let Self { node, wire, open, standing, rooms, inbox, watching, job, page, echo, .. } = self;
         drop((job, page, rooms, inbox, watching, standing));

@@ -12,6 +12,7 @@ mod admin;
 mod auth;
 mod bad_input;
 mod browser_client;
+mod closes;
 mod drain;
 mod echo;
 mod events;
