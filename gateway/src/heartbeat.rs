@@ -125,6 +125,25 @@ mod tests {
     }
 
     #[test]
+    fn an_idle_socket_that_answers_its_pings_lives_for_hours() {
+        for number in 0..3 {
+            let outbox = Outbox::new(number, 1, u32::MAX);
+            let mut pings = 0;
+            for second in 1..6 * 3_600 {
+                match judge(&outbox, second, Timestamp::from_micros(0), 30, 75) {
+                    Verdict::Leave => {}
+                    Verdict::Ping => {
+                        pings += 1;
+                        outbox.heard_at.store(second, Ordering::Relaxed); // the pong
+                    }
+                    verdict => panic!("{verdict:?} at {second}"),
+                }
+            }
+            assert!((700..=800).contains(&pings), "{pings} in six hours");
+        }
+    }
+
+    #[test]
     fn connections_that_fell_silent_together_are_pinged_one_after_the_other_within_the_heartbeat() {
         let pinged_at = |number| {
             let outbox = Outbox::new(number, 10, u32::MAX);

@@ -264,3 +264,44 @@ impl Topic {
         self.members().slots.iter().for_each(|outbox| outbox.revoke_room(room));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::{
+        clock::Timestamp,
+        id::SessionId,
+        model::{Identity, Portal, Portals},
+    };
+
+    fn somebody() -> Arc<Identity> {
+        Arc::new(Identity {
+            user_id: UserId::new(),
+            session_id: SessionId::new(),
+            name: "Ada".into(),
+            is_admin: false,
+            portal: Portal::Creator,
+            portals: Portals::of([Portal::Creator]),
+            created_at: Timestamp::default(),
+            refreshed_at: Timestamp::default(),
+            expires_at: Timestamp::default(),
+        })
+    }
+
+    #[test]
+    fn at_most_a_hundred_users_are_listed_each_once_and_all_are_counted() {
+        let topic = Topic::new(engine::Topic::Room("public:lobby".parse().unwrap()));
+        let add = |who: &Arc<Identity>| {
+            let outbox = Arc::new(Outbox::new(1, 0, u32::MAX));
+            outbox.acts_for(who);
+            topic.add(&outbox).unwrap();
+        };
+        let twice = somebody();
+        add(&twice);
+        add(&twice);
+        (0..120).for_each(|_| add(&somebody()));
+        let listed = topic.users(100);
+        assert_eq!(listed.iter().collect::<HashSet<_>>().len(), 100);
+        assert_eq!((listed.len(), listed[0], topic.member_count()), (100, twice.user_id, 122));
+    }
+}

@@ -21,6 +21,7 @@ mod hostile;
 mod inbox;
 mod liveness;
 mod presence;
+mod promises;
 mod redis;
 mod rooms;
 mod shed;

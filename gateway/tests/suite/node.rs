@@ -83,9 +83,14 @@ impl TestNode {
         let engine = engine(clock.clone());
         let ops = Ops::new(kit.store.clone(), engine, clock, SessionConfig::default());
         let node = Self::on(kit, ops, tls, change).await;
-        let relay = Relay::new(node.ops.store().clone(), node.ops.engine().clone(), node.metrics.clone());
-        node.lifecycle.tracker().spawn(relay.run(node.lifecycle.clone()));
+        node.relay();
         node
+    }
+
+    /// Delivers inbox entries for as long as the node lives, as every api does.
+    pub(crate) fn relay(&self) {
+        let relay = Relay::new(self.ops.store().clone(), self.ops.engine().clone(), self.metrics.clone());
+        self.lifecycle.tracker().spawn(relay.run(self.lifecycle.clone()));
     }
 
     /// A second gateway on the same engine and store.

@@ -172,6 +172,18 @@ async fn a_resume_names_each_room_that_could_not_be_entered_and_enters_the_other
 
 #[tokio::test]
 async fn a_hundred_rooms_are_the_most_on_one_connection() {
+    let node = TestNode::start().await;
+    let ada = node.somebody().await;
+    // Rooms that do not exist are refused one by one, and take no place; too many of them at once are refused as such.
+    let names = |count: usize| -> serde_json::Map<_, _> {
+        (0..count).map(|n| (format!("public:room-{n}"), json!(null))).collect()
+    };
+    let mut socket = Socket::open(node.addr).await;
+    let answer = socket.call(json!({"type": "auth", "token": ada.token, "rooms": names(101)})).await;
+    assert!(matches!(answer, Received::Error { code, .. } if code == "limit"));
+    let answer = socket.call(json!({"type": "auth", "token": ada.token, "rooms": names(100)})).await;
+    assert!(matches!(answer, Received::Ready { .. }), "{answer:?}");
+
     let node = TestNode::with(|config| config.limits.rooms = 1).await;
     let (ada, bob) = (node.somebody().await, node.somebody().await);
     let conversation = node.conversation(&ada, &bob).await;
