@@ -127,7 +127,7 @@ fn last_event_id(headers: &HeaderMap, query: &str) -> Result<EventId, Refused> {
 
 /// Who the client is. A token in a header was put there on purpose and must be good; a cookie travels by itself, and
 /// counts only if the page is known to be ours.
-async fn identify(node: &Node, headers: &HeaderMap) -> Result<Option<Identity>, Refused> {
+async fn identify(node: &Node, headers: &HeaderMap) -> Result<Option<Arc<Identity>>, Refused> {
     if let Some(authorization) = headers.get(header::AUTHORIZATION) {
         let token = authorization.to_str().ok().and_then(bearer).ok_or(Refused::Unauthenticated)?;
         return authenticate(node, token).await?.ok_or(Refused::Unauthenticated).map(Some);
@@ -144,7 +144,7 @@ fn bearer(authorization: &str) -> Option<&str> {
     authorization.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token)
 }
 
-async fn authenticate(node: &Node, token: &str) -> Result<Option<Identity>, Refused> {
+async fn authenticate(node: &Node, token: &str) -> Result<Option<Arc<Identity>>, Refused> {
     node.ops.authenticate(token.trim()).await.map_err(|problem| {
         tracing::warn!(%problem, "failed to check the session of an event stream");
         Refused::Unavailable

@@ -14,7 +14,10 @@ use shared::{
         command::{DEVICE_RULE, is_device},
     },
 };
-use std::{net::IpAddr, sync::atomic::Ordering};
+use std::{
+    net::IpAddr,
+    sync::{Arc, atomic::Ordering},
+};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// Whatever else leads here speaks the protocol; this path sends back what it gets.
@@ -24,7 +27,7 @@ const ECHO_PATH: &str = "/ws/echo";
 #[derive(Default)]
 pub(crate) struct Greeting {
     /// Who the cookie says the client is.
-    pub(crate) identity: Option<Identity>,
+    pub(crate) identity: Option<Arc<Identity>>,
     /// The client's first frame will be an `auth` with its positions: `ready` waits for that.
     pub(crate) resume: bool,
     /// The socket only sends back what it gets.

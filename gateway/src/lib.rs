@@ -105,6 +105,7 @@ impl Gateway {
         tracker.spawn(pump::run(Arc::clone(&node), attachment.deliveries));
         tracker.spawn(heartbeat::run(Arc::clone(&node)));
         tracker.spawn(keeper::run(Arc::clone(&node)));
+        tracker.spawn(revalidate::run(Arc::clone(&node)));
         tracker.spawn(drain::run(Arc::clone(&node)));
         Ok(Self(node))
     }

@@ -9,17 +9,21 @@ use shared::{
     forwarded::network,
     id::{SessionId, UserId},
 };
+use smallvec::SmallVec;
 use std::{
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 
+/// Connections of one user; one or two need no allocation.
+type Few = SmallVec<[Arc<Outbox>; 2]>;
+
 /// The connections of one node.
 #[derive(Default)]
 pub(crate) struct Registry {
     all: Mutex<Slots<Arc<Outbox>>>,
-    users: DashMap<UserId, Vec<Arc<Outbox>>>,
-    sessions: DashMap<SessionId, Vec<Arc<Outbox>>>,
+    users: DashMap<UserId, Few>,
+    sessions: DashMap<SessionId, Few>,
     addresses: DashMap<IpAddr, usize>,
 }
 
@@ -126,7 +130,7 @@ impl Registry {
     }
 }
 
-fn forget<K: std::hash::Hash + Eq>(map: &DashMap<K, Vec<Arc<Outbox>>>, key: &K, outbox: &Arc<Outbox>) {
+fn forget<K: std::hash::Hash + Eq>(map: &DashMap<K, Few>, key: &K, outbox: &Arc<Outbox>) {
     if let Some(mut connections) = map.get_mut(key) {
         connections.retain(|other| !Arc::ptr_eq(other, outbox));
     }

@@ -1,15 +1,18 @@
-//! A slab: values by small number, numbers reused. Iteration touches one dense vector.
+//! A slab: values by small number, numbers reused. Iteration touches one dense list, which for one or two values, as in
+//! most inboxes, needs no allocation.
+
+use smallvec::SmallVec;
 
 /// Values by slot.
 #[derive(Debug)]
 pub(crate) struct Slots<T> {
-    entries: Vec<Option<T>>,
+    entries: SmallVec<[Option<T>; 2]>,
     free: Vec<u32>,
 }
 
 impl<T> Default for Slots<T> {
     fn default() -> Self {
-        Self { entries: Vec::new(), free: Vec::new() }
+        Self { entries: SmallVec::new(), free: Vec::new() }
     }
 }
 
@@ -72,6 +75,6 @@ mod tests {
         assert_eq!((slots.get(b), slots.get(9)), (Some(&'b'), None));
         slots.remove(a);
         slots.remove(b);
-        assert!(slots.is_empty() && slots.entries.capacity() == 0);
+        assert!(slots.is_empty() && !slots.entries.spilled());
     }
 }

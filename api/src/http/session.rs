@@ -7,6 +7,7 @@ use super::{
 use crate::{app::App, router::Access};
 use http::{HeaderMap, HeaderValue, header};
 use shared::model::Identity;
+use std::sync::Arc;
 
 /// A valid session and the token that proved it.
 pub(super) struct Visitor {
@@ -46,6 +47,7 @@ pub(super) async fn identify(
         }
         return if needed || !presented.by_cookie { Err(ApiError::unauthorized()) } else { Ok(None) };
     };
+    let identity = Arc::unwrap_or_clone(identity);
     if access == Access::ReadOnlySession {
         return Ok(Some(Visitor { identity, presented }));
     }

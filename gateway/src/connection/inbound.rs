@@ -1,6 +1,9 @@
 //! Inward: frames from the client become answers, or the connection's one job.
 
-use super::{Connection, close, jobs, outbox::CloseRequest};
+use super::{
+    Connection, close, jobs,
+    outbox::{CloseRequest, Revoked},
+};
 use crate::{frame, session::Admission};
 use serde_json::value::RawValue;
 use shared::{
@@ -188,9 +191,9 @@ impl Connection {
     }
 
     fn auth(&mut self, id: Option<&RawValue>, auth: Auth<'_>) {
-        if self.device.is_none() {
-            self.device = auth.device.map(|device| device.into_owned().into_boxed_str());
-            self.note_device();
+        // `ready` has fixed it, else the first word stands.
+        if let Some(device) = auth.device.filter(|_| self.standing.is_none()) {
+            self.outbox.note_device(&device);
         }
         let id = id.map(ToOwned::to_owned);
         if let Some(who) = self.session.known().map(Arc::clone) {
@@ -198,7 +201,7 @@ impl Connection {
         }
         let token = auth.token.map(std::borrow::Cow::into_owned).unwrap_or_default();
         let (node, outbox) = (Arc::clone(&self.node), Arc::clone(&self.outbox));
-        let resume = jobs::Resume { id, device: self.device.clone(), inbox: auth.inbox, rooms: auth.rooms };
+        let resume = jobs::Resume { id, inbox: auth.inbox, rooms: auth.rooms };
         self.job = Some(Box::pin(jobs::authenticate(node, outbox, token, resume)));
     }
 
@@ -212,7 +215,7 @@ impl Connection {
     ) {
         let (node, outbox) = (Arc::clone(&self.node), Arc::clone(&self.outbox));
         let standing = self.standing.is_some();
-        let resume = jobs::Resume { id, device: self.device.clone(), inbox, rooms };
+        let resume = jobs::Resume { id, inbox, rooms };
         self.job = Some(Box::pin(jobs::ready(node, outbox, who, standing, resume)));
     }
 
@@ -221,9 +224,9 @@ impl Connection {
         if ack.pos > inbox.cursor.seq {
             return self.refuse(id, "invalid_position", "nothing was sent beyond that position yet");
         }
-        let (Some(who), Some(device)) = (self.session.identity(), &self.device) else { return };
-        let (node, user) = (Arc::clone(&self.node), who.user_id);
-        self.job = Some(Box::pin(jobs::ack(node, user, device.clone(), ack.pos, id.map(ToOwned::to_owned))));
+        let Some(who) = self.session.identity() else { return };
+        let (node, user, device) = (Arc::clone(&self.node), who.user_id, self.outbox.device_of(who).into_owned());
+        self.job = Some(Box::pin(jobs::ack(node, user, device, ack.pos, id.map(ToOwned::to_owned))));
     }
 
     fn join(&mut self, id: Option<&RawValue>, room: RoomName, since: Option<Position>) {
@@ -241,16 +244,17 @@ impl Connection {
         self.push(&left);
     }
 
-    /// The user may no longer be in the room: out, and told so.
-    pub(super) fn leave_revoked(&mut self, room: &RoomName) {
-        let before = self.rooms.len();
-        self.rooms.retain(|subscription| subscription.room() != Some(room));
-        if self.rooms.len() < before {
+    /// The user may no longer be in these rooms: out, and told so.
+    pub(super) fn leave_revoked(&mut self, revoked: &Revoked) {
+        if revoked.is_empty() {
+            return;
+        }
+        let inside = self.rooms.iter().filter_map(|subscription| subscription.room());
+        let to_leave: Vec<RoomName> = inside.filter(|room| revoked.covers(room)).cloned().collect();
+        for room in &to_leave {
             self.leave(None, room);
         }
-        if self.typing_in.as_ref() == Some(room) {
-            self.typing_in = None;
-        }
+        self.typing_in.take_if(|room| revoked.covers(room));
     }
 
     pub(super) fn refuse(&mut self, id: Option<&RawValue>, code: &str, message: &str) {

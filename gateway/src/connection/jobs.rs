@@ -58,7 +58,6 @@ pub(super) struct Joined {
 /// What a client asks to resume.
 pub(super) struct Resume {
     pub(super) id: Option<Box<RawValue>>,
-    pub(super) device: Option<Box<str>>,
     pub(super) inbox: Option<u64>,
     pub(super) rooms: BTreeMap<RoomName, Option<Position>>,
 }
@@ -68,7 +67,6 @@ pub(super) struct Ready {
     who: Arc<Identity>,
     /// `None` when the connection stands already.
     standing: Option<Standing>,
-    pub(super) device: Box<str>,
     inbox: Subscription,
     rooms: Vec<Subscription>,
     /// `ready`, then an `error` for each room that could not be entered.
@@ -124,7 +122,6 @@ impl Connection {
             self.open.socket.authenticated();
             self.lift_limits();
         }
-        self.device = Some(ready.device);
         for reply in &ready.replies {
             self.wire.push(frame::text(reply));
         }
@@ -165,7 +162,7 @@ fn reply_if_asked(id: Option<&RawValue>) -> Done {
 /// A first `auth` frame: token or ticket, then everything [`ready`] does.
 pub(super) async fn authenticate(node: Arc<Node>, outbox: Arc<Outbox>, token: String, resume: Resume) -> Done {
     match node.ops.authenticate_socket(&token).await {
-        Ok(Some(who)) => ready(node, outbox, Arc::new(who), false, resume).await,
+        Ok(Some(who)) => ready(node, outbox, who, false, resume).await,
         Ok(None) => Done::Close(CloseReason::BadToken),
         Err(problem) => Done::Reply(refusal(resume.id.as_deref(), &problem)),
     }
@@ -198,7 +195,7 @@ async fn try_ready(
     resume: &Resume,
 ) -> Result<Ready, OpsError> {
     let standing = if standing { None } else { Some(Standing::take(node, outbox, who).await?) };
-    let device = resume.device.clone().unwrap_or_else(|| who.session_id.to_string().into_boxed_str());
+    let device = outbox.device_of(who);
     let (inbox, ready_inbox) = open_inbox(node, outbox, who.user_id, &device, resume.inbox).await?;
 
     let (mut rooms, mut positions, mut errors) = (Vec::new(), BTreeMap::new(), Vec::new());
@@ -219,7 +216,7 @@ async fn try_ready(
         rooms: positions,
     };
     let replies = std::iter::once(ready.encode()).chain(errors).collect();
-    Ok(Ready { who: Arc::clone(who), standing, device, inbox, rooms, replies })
+    Ok(Ready { who: Arc::clone(who), standing, inbox, rooms, replies })
 }
 
 async fn open_inbox(
@@ -423,13 +420,7 @@ pub(super) async fn watch(
 }
 
 /// `ack`. Losing one only redelivers, so an engine in trouble is no error for the client.
-pub(super) async fn ack(
-    node: Arc<Node>,
-    user: UserId,
-    device: Box<str>,
-    pos: u64,
-    reply: Option<Box<RawValue>>,
-) -> Done {
+pub(super) async fn ack(node: Arc<Node>, user: UserId, device: String, pos: u64, reply: Option<Box<RawValue>>) -> Done {
     if let Err(problem) = node.engine().mailbox.ack(user, &device, pos).await {
         tracing::debug!(%problem, "failed to note an ack");
     }

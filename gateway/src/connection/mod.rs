@@ -42,7 +42,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use inbound::Input;
 use jobs::Done;
-use outbox::{CloseRequest, Outbox};
+use outbox::{CloseRequest, Outbox, Revoked};
 use reader::Reader;
 use shared::protocol::{
     CloseReason,
@@ -86,15 +86,13 @@ pub(crate) struct Connection {
     wire: Wire,
     reader: Reader,
     session: Session,
-    /// Whose cursor acks move: from the URL, else the `auth` frame, else the session's id.
-    device: Option<Box<str>>,
     rooms: Vec<Subscription>,
     inbox: Option<Subscription>,
     /// Topics entered for presence only.
     watching: Vec<crate::hub::Entered>,
     job: Option<BoxFuture<'static, Done>>,
-    /// Rooms revoked while the job runs.
-    revoked_meanwhile: Vec<shared::protocol::RoomName>,
+    /// Rooms revoked while the job runs, which may be entering one of them.
+    revoked_meanwhile: Revoked,
     /// A page of history on its way to a subscription that is behind.
     page: Option<BoxFuture<'static, Page>>,
     /// Fragments so far that did not end their message.
@@ -126,19 +124,20 @@ impl Connection {
         let most = if greeting.echo { limits.message_bytes } else { limits.unauthenticated_message_bytes };
         let reader = Reader::new(early.to_vec(), most);
         let session = Session::new(limits);
-        let device = greeting.device.take().map(String::into_boxed_str);
+        if let Some(device) = greeting.device.take() {
+            outbox.note_device(&device);
+        }
         let mut connection = Self {
             node,
             outbox,
             wire: Wire::new(stream),
             reader,
             session,
-            device,
             rooms: Vec::new(),
             inbox: None,
             watching: Vec::new(),
             job: None,
-            revoked_meanwhile: Vec::new(),
+            revoked_meanwhile: Revoked::default(),
             fragments: 0,
             echo: greeting.echo,
             page: None,
@@ -147,7 +146,6 @@ impl Connection {
             standing: None,
             open,
         };
-        connection.note_device();
         if !head.is_empty() {
             connection.wire.push(head);
         }
@@ -174,16 +172,15 @@ impl Connection {
         self.push(&hello);
         if let Some(asked) = greeting.events {
             let (node, outbox) = (Arc::clone(&self.node), Arc::clone(&self.outbox));
-            let (who, device) = (greeting.identity.map(Arc::new), self.device.clone());
-            self.job = Some(Box::pin(opening::open(node, outbox, who, device, *asked)));
+            self.job = Some(Box::pin(opening::open(node, outbox, greeting.identity, *asked)));
             return;
         }
         match (greeting.refused, greeting.identity) {
             (Some(reason), _) => self.outbox.close(reason, 0),
             // The client's own `auth` says where to go on; replaying twice would only cost both sides.
-            (None, Some(identity)) if greeting.resume => self.session.vouch(Arc::new(identity)),
+            (None, Some(identity)) if greeting.resume => self.session.vouch(identity),
             (None, Some(identity)) => {
-                self.start_ready(Arc::new(identity), None, None, std::collections::BTreeMap::new());
+                self.start_ready(identity, None, None, std::collections::BTreeMap::new());
             }
             (None, None) => {}
         }
@@ -236,11 +233,9 @@ impl Connection {
         if let Some(request) = notes.close {
             return Err(request);
         }
-        for room in &notes.revoked_rooms {
-            self.leave_revoked(room);
-        }
+        self.leave_revoked(&notes.revoked);
         if self.job.is_some() {
-            self.revoked_meanwhile.extend(notes.revoked_rooms); // the job may be entering one of them right now
+            self.revoked_meanwhile.merge(notes.revoked);
         }
         if notes.ping {
             self.pinged_at_ms = self.node.now_ms();
@@ -254,22 +249,14 @@ impl Connection {
         let Poll::Ready(done) = job.as_mut().poll(cx) else { return Ok(()) };
         self.job = None;
         self.finish(done)?;
-        for room in std::mem::take(&mut self.revoked_meanwhile) {
-            self.leave_revoked(&room);
-        }
+        let revoked = std::mem::take(&mut self.revoked_meanwhile);
+        self.leave_revoked(&revoked);
         Ok(())
     }
 
     /// The rooms have changed: whoever looks at the connection from outside sees these.
     fn note_rooms(&self) {
         self.outbox.note_rooms(self.rooms.iter().filter_map(|room| room.room().cloned()).collect());
-    }
-
-    /// The client said what it calls itself, perhaps.
-    fn note_device(&self) {
-        if let Some(device) = &self.device {
-            self.outbox.note_device(device);
-        }
     }
 
     /// Queues one frame made for this client alone.

@@ -26,7 +26,6 @@ pub(super) async fn open(
     node: Arc<Node>,
     outbox: Arc<Outbox>,
     who: Option<Arc<Identity>>,
-    device: Option<Box<str>>,
     asked: Asked,
 ) -> Done {
     let Asked { rooms, watch, after } = asked;
@@ -42,13 +41,14 @@ pub(super) async fn open(
         return Done::All(done);
     };
     let inbox = after.inbox_of(who.user_id);
-    let resume = Resume { id: None, device, inbox, rooms: rooms.into_iter().map(since).collect() };
+    let resume = Resume { id: None, inbox, rooms: rooms.into_iter().map(since).collect() };
     let ready = jobs::ready(Arc::clone(&node), Arc::clone(&outbox), Arc::clone(&who), false, resume).await;
     if let (Done::Ready(ready), Some(pos)) = (&ready, inbox)
         && ready.goes_on_from(pos)
     {
         // Only now is it known that the position is one this inbox has been at.
-        done.push(jobs::ack(Arc::clone(&node), who.user_id, ready.device.clone(), pos, None).await);
+        let device = outbox.device_of(&who).into_owned();
+        done.push(jobs::ack(Arc::clone(&node), who.user_id, device, pos, None).await);
     }
     done.push(ready);
     if !watch.is_empty() {

@@ -6,7 +6,7 @@
 //! * room and inbox frames are not queued at all: the connection reads them from the topics' logs, a wake is enough;
 //! * ephemeral frames have one slot per key, the latest wins, and wait here until the socket takes them. Presence has at
 //!   most as many keys as the connection watches users; of typing, beyond [`TYPING_SLOTS`], the oldest is dropped;
-//! * requests (close, ping, leave a room) are flags and a list no longer than the rooms the connection is in.
+//! * requests (close, ping, leave a room) are flags and a list of at most [`REVOKED`] rooms; more of them mean all.
 
 use super::tally::{Tallied, Tally};
 use bytes::Bytes;
@@ -14,9 +14,10 @@ use futures_util::task::AtomicWaker;
 use shared::{
     id::{SessionId, UserId},
     model::Identity,
-    protocol::{CloseReason, RoomName},
+    protocol::{CloseReason, RoomKind, RoomName},
 };
 use std::{
+    borrow::Cow,
     net::{IpAddr, Ipv4Addr},
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
@@ -28,6 +29,10 @@ use std::{
 /// Typing frames that may wait. An old one is worthless, so dropping it loses nothing; presence is announced only when
 /// it changes, so a dropped one would be wrong until the next change.
 pub(crate) const TYPING_SLOTS: usize = 64;
+
+/// Rooms a connection is put out of at a time. Beyond that it is put out of all that can be revoked, and enters those
+/// that it still may.
+const REVOKED: usize = 100;
 
 /// What an ephemeral frame is about: a newer one of the same key replaces it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,17 +49,63 @@ pub(crate) struct CloseRequest {
     pub(crate) retry_after_ms: u64,
 }
 
+/// Rooms the connection's user may no longer be in.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Revoked {
+    /// These, each once.
+    Rooms(Vec<RoomName>),
+    /// Too many to name.
+    Every,
+}
+
+impl Default for Revoked {
+    fn default() -> Self {
+        Self::Rooms(Vec::new())
+    }
+}
+
+impl Revoked {
+    /// Whether the room is among them. Nobody is ever put out of a public room.
+    pub(crate) fn covers(&self, room: &RoomName) -> bool {
+        match self {
+            Self::Rooms(rooms) => rooms.contains(room),
+            Self::Every => room.kind() != RoomKind::Public,
+        }
+    }
+
+    /// Adds what another one says.
+    pub(crate) fn merge(&mut self, other: Self) {
+        match other {
+            Self::Rooms(rooms) => rooms.into_iter().for_each(|room| self.add(room)),
+            Self::Every => *self = Self::Every,
+        }
+    }
+
+    fn add(&mut self, room: RoomName) {
+        match self {
+            Self::Every => {}
+            Self::Rooms(rooms) if rooms.contains(&room) => {}
+            Self::Rooms(rooms) if rooms.len() < REVOKED => rooms.push(room),
+            Self::Rooms(_) => *self = Self::Every,
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self, Self::Rooms(rooms) if rooms.is_empty())
+    }
+}
+
 /// What was left for the connection since it last looked.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     pub(crate) close: Option<CloseRequest>,
     pub(crate) ping: bool,
-    pub(crate) revoked_rooms: Vec<RoomName>,
+    pub(crate) revoked: Revoked,
 }
 
 impl Notes {
     fn is_empty(&self) -> bool {
-        self.close.is_none() && !self.ping && self.revoked_rooms.is_empty()
+        self.close.is_none() && !self.ping && self.revoked.is_empty()
     }
 }
 
@@ -163,6 +214,11 @@ impl Outbox {
         self.device.get().map(AsRef::as_ref)
     }
 
+    /// Whose cursor acks move: what the client calls itself, else its session's id.
+    pub(crate) fn device_of(&self, who: &Identity) -> Cow<'_, str> {
+        self.device().map_or_else(|| who.session_id.to_string().into(), Cow::from)
+    }
+
     /// The client said what it calls itself; the first word stands.
     pub(crate) fn note_device(&self, device: &str) {
         self.device.get_or_init(|| device.into());
@@ -258,11 +314,7 @@ impl Outbox {
 
     /// Tells the connection that its user may no longer be in a room.
     pub(crate) fn revoke_room(&self, room: &RoomName) {
-        self.note(|notes| {
-            if !notes.revoked_rooms.contains(room) {
-                notes.revoked_rooms.push(room.clone());
-            }
-        });
+        self.note(|notes| notes.revoked.add(room.clone()));
     }
 
     /// Begins a turn: what comes after this wakes again.
@@ -324,6 +376,27 @@ mod tests {
         outbox.close(CloseReason::SignedOut, 0);
         outbox.close(CloseReason::Drain, 5);
         assert_eq!(outbox.take().unwrap().close.unwrap().reason, CloseReason::SignedOut);
+    }
+
+    fn private_room() -> RoomName {
+        RoomName::pitch(shared::id::PitchId::new())
+    }
+
+    #[test]
+    fn rooms_that_are_revoked_faster_than_a_connection_looks_are_bounded_and_none_is_forgotten() {
+        let outbox = Outbox::new(1, 0, 0);
+        let rooms: Vec<RoomName> = (0..=REVOKED).map(|_| private_room()).collect();
+        for room in rooms[..REVOKED].iter().chain(&rooms[..REVOKED]) {
+            outbox.revoke_room(room);
+        }
+        let Notes { revoked, .. } = outbox.take().unwrap();
+        assert_eq!(revoked, Revoked::Rooms(rooms[..REVOKED].to_vec()));
+        assert!(revoked.covers(&rooms[0]) && !revoked.covers(&rooms[REVOKED]));
+        let mut all = revoked;
+        all.merge(Revoked::Rooms(vec![rooms[REVOKED].clone()]));
+        assert_eq!(all, Revoked::Every);
+        assert!(all.covers(&rooms[0]) && all.covers(&private_room()));
+        assert!(!all.covers(&"public:lobby".parse().unwrap()));
     }
 
     proptest! {

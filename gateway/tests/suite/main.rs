@@ -26,5 +26,6 @@ mod redis;
 mod rooms;
 mod shed;
 mod slow;
+mod storm;
 mod tls;
 mod upgrade;

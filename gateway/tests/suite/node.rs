@@ -125,6 +125,11 @@ impl TestNode {
 
     /// Somebody new, with a session.
     pub(crate) async fn somebody(&self) -> Somebody {
+        self.somebody_for(Duration::from_mins(10)).await
+    }
+
+    /// Somebody new, with a session that lives this long.
+    pub(crate) async fn somebody_for(&self, ttl: Duration) -> Somebody {
         let (id, session, token) = (UserId::new(), SessionId::new(), Token::generate());
         let (name, hash) = (format!("user-{}", id.0.simple()), token.hash());
         let email = format!("{name}@pitchey.test");
@@ -145,7 +150,7 @@ impl TestNode {
             token: hash,
             ip: None,
             user_agent: None,
-            ttl: Duration::from_mins(10),
+            ttl,
         };
         let written = self.ops.store().tx("test.somebody", async |tx| {
             users::insert(tx, new).await?;
@@ -155,7 +160,7 @@ impl TestNode {
         Somebody { id, session, token: token.expose().to_owned() }
     }
 
-    pub(crate) async fn identity(&self, of: &Somebody) -> Identity {
+    pub(crate) async fn identity(&self, of: &Somebody) -> std::sync::Arc<Identity> {
         self.ops.authenticate(&of.token).await.expect("the store answers").expect("a live session")
     }
 
@@ -169,6 +174,13 @@ impl TestNode {
         let who = self.identity(from).await;
         let sent = self.ops.send_message(&who, Uuid::now_v7(), to, body).await.expect("the message is accepted");
         sent.message.conversation_id
+    }
+
+    /// How often each named unit of work of the store ran, apart from the relay's, which looks for work all the time.
+    pub(crate) fn queries(&self) -> std::collections::BTreeMap<String, u64> {
+        let stats = self.ops.store().statement_stats().into_iter();
+        let of_relay = |name: &str| name.starts_with("relay.") || name.starts_with("invalidations.");
+        stats.filter(|work| !of_relay(&work.name)).map(|work| (work.name, work.count)).collect()
     }
 
     /// How many connections ended for this reason so far.

@@ -29,14 +29,16 @@ mod messages;
 pub mod notifications;
 mod rooms;
 mod sessions;
+mod start;
 
 pub use error::OpsError;
-pub use inbox::{InboxStart, PAGE_BYTES, PAGE_ENTRIES};
+pub use inbox::{PAGE_BYTES, PAGE_ENTRIES};
 pub(crate) use inbox::{frame, page_bounds};
 pub use messages::SentMessage;
 pub use notifications::{Feed, MarkRead, MarkedRead};
 pub use rooms::EVERYBODY;
 pub(crate) use rooms::belongs_in_store;
+pub use start::InboxStart;
 
 use crate::{
     clock::Clock,
@@ -44,9 +46,10 @@ use crate::{
     engine::{Engine, EngineError},
     model::Identity,
     secret::TokenHash,
-    store::Store,
+    store::{Store, rooms::Fact},
 };
 use batch::Batch;
+use start::{Asked, Found};
 use std::sync::Arc;
 
 /// What REST and gateway can do. A cheap clone: every clone shares the look-ups under way.
@@ -60,6 +63,8 @@ struct Inner {
     session: SessionConfig,
     public_rooms: Vec<String>,
     lookups: Batch<TokenHash, Identity>,
+    facts: Batch<Fact, ()>,
+    starts: Batch<Asked, Found>,
 }
 
 impl Ops {
@@ -67,7 +72,8 @@ impl Ops {
     /// [`Ops::with_public_rooms`] says otherwise.
     pub fn new(store: Store, engine: Engine, clock: Clock, session: SessionConfig) -> Self {
         let public_rooms = GatewayConfig::default().public_rooms;
-        Self(Arc::new(Inner { store, engine, clock, session, public_rooms, lookups: Batch::default() }))
+        let (lookups, facts, starts) = (Batch::default(), Batch::default(), Batch::default());
+        Self(Arc::new(Inner { store, engine, clock, session, public_rooms, lookups, facts, starts }))
     }
 
     /// The same operations with these names after `public:`.
@@ -80,6 +86,8 @@ impl Ops {
             session: self.0.session.clone(),
             public_rooms: names.to_vec(),
             lookups: self.0.lookups.clone(),
+            facts: self.0.facts.clone(),
+            starts: self.0.starts.clone(),
         }))
     }
 
@@ -108,6 +116,14 @@ impl Ops {
 
     fn lookups(&self) -> &Batch<TokenHash, Identity> {
         &self.0.lookups
+    }
+
+    fn facts(&self) -> &Batch<Fact, ()> {
+        &self.0.facts
+    }
+
+    fn starts(&self) -> &Batch<Asked, Found> {
+        &self.0.starts
     }
 }
 
@@ -168,6 +184,8 @@ mod tests {
             is_send(ops.inbox_start(who.user_id, "", None));
             is_send(ops.inbox_page(who.user_id, 0, 1));
             is_send(ops.inbox_heads(&[]));
+            is_send(ops.renew_sessions(&[]));
+            is_send(ops.renew_memberships(&[]));
         };
         let _ = |relay: Relay| is_send(relay.run(Lifecycle::new()));
     }

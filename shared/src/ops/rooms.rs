@@ -11,8 +11,9 @@
 //! room and user. A pitch has two kinds of them: "is its creator" per user, and "is published" under the user
 //! [`EVERYBODY`], so that one tombstone closes the room for all viewers when it is withdrawn.
 //!
-//! Answers are believed for ten minutes. Whoever changes the rows behind one notes it in the same transaction
-//! (`store::invalidations`), and tells the cache after the commit (the methods here), which is only quicker.
+//! Answers are believed for an hour, and those that open sockets stand on are renewed meanwhile. Whoever changes the rows
+//! behind one notes it in the same transaction (`store::invalidations`), and tells the cache after the commit (the
+//! methods here), which is only quicker.
 
 use super::{Ops, OpsError, heard};
 use crate::{
@@ -20,7 +21,10 @@ use crate::{
     id::{PitchId, UserId},
     model::Identity,
     protocol::{RoomKind, RoomName},
-    store::{Store, StoreError, rooms},
+    store::{
+        Store, StoreError,
+        rooms::{self, Fact},
+    },
 };
 use std::collections::HashSet;
 
@@ -95,7 +99,7 @@ impl Ops {
             Ok(Membership::Denied) => return Ok(false),
             Ok(Membership::Unknown) | Err(_) => {}
         }
-        let allowed = belongs_in_store(self.store(), room, user).await?;
+        let allowed = self.belongs_by_fact(room, user).await?;
         if members.fill(room, user, allowed).await.is_err() {
             return Ok(allowed);
         }
@@ -105,17 +109,47 @@ impl Ops {
             Ok(Membership::Allowed | Membership::Unknown) | Err(_) => allowed,
         })
     }
+
+    /// Asks the store, together with all others who ask at this moment.
+    async fn belongs_by_fact(&self, room: &RoomName, user: UserId) -> Result<bool, OpsError> {
+        let Some(fact) = fact(room, user) else { return Ok(false) };
+        let fetch = |facts: Vec<Fact>| async move {
+            let holding = self.store().read("rooms.belongs", async |c| rooms::that_hold(c, &facts).await).await?;
+            Ok(holding.into_iter().map(|fact| (fact, ())).collect())
+        };
+        Ok(self.facts().get(fact, fetch).await?.is_some())
+    }
+
+    /// Keeps the cached answers of people who are in rooms right now, as far as the store still says so: when they come
+    /// back after a node's end, nobody has to be asked.
+    pub async fn renew_memberships(&self, of: &[(RoomName, UserId)]) -> Result<(), OpsError> {
+        let asked: Vec<_> = of.iter().filter_map(|(room, user)| Some((room, *user, fact(room, *user)?))).collect();
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let facts: Vec<_> = asked.iter().map(|(_, _, fact)| *fact).collect();
+        let holding = self.store().read("rooms.renew", async |c| rooms::that_hold(c, &facts).await).await?;
+        for (room, user, _) in asked.into_iter().filter(|(_, _, fact)| holding.contains(fact)) {
+            self.engine().members.renew(room, user).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What must be so for the user to belong to the room; nobody belongs to a public one.
+fn fact(room: &RoomName, user: UserId) -> Option<Fact> {
+    match room.kind() {
+        RoomKind::Conversation(id) => Some(Fact::InConversation(id, user)),
+        RoomKind::Team(id) => Some(Fact::InTeam(id, user)),
+        RoomKind::Pitch(id) if user == EVERYBODY => Some(Fact::Published(id)),
+        RoomKind::Pitch(id) => Some(Fact::Owns(id, user)),
+        RoomKind::Public => None,
+    }
 }
 
 /// The facts: whether the user (or [`EVERYBODY`]) belongs to the room.
 pub(crate) async fn belongs_in_store(store: &Store, room: &RoomName, user: UserId) -> Result<bool, StoreError> {
-    let kind = room.kind();
-    let answer = store.read("rooms.belongs", async |c| match kind {
-        RoomKind::Conversation(id) => rooms::in_conversation(c, id, user).await,
-        RoomKind::Team(id) => rooms::in_team(c, id, user).await,
-        RoomKind::Pitch(id) if user == EVERYBODY => rooms::pitch_is_published(c, id).await,
-        RoomKind::Pitch(id) => rooms::owns_pitch(c, id, user).await,
-        RoomKind::Public => Ok(false),
-    });
-    answer.await
+    let Some(fact) = fact(room, user) else { return Ok(false) };
+    let holding = store.read("rooms.belongs", async |c| rooms::that_hold(c, &[fact]).await).await?;
+    Ok(holding.contains(&fact))
 }

@@ -15,13 +15,14 @@ use crate::{
     secret::{Token, TokenHash},
     store::sessions::{self, Revoked, Rotation},
 };
+use std::sync::Arc;
 
 /// No token of ours is longer; what is, is not worth hashing.
 const TOKEN_BYTES: usize = 128;
 
 impl Ops {
     /// Who presents this session token; `None` if it is unknown, expired or revoked.
-    pub async fn authenticate(&self, token: &str) -> Result<Option<Identity>, OpsError> {
+    pub async fn authenticate(&self, token: &str) -> Result<Option<Arc<Identity>>, OpsError> {
         if token.is_empty() || token.len() > TOKEN_BYTES {
             return Ok(None);
         }
@@ -47,7 +48,7 @@ impl Ops {
 
     /// Who presents this session token or one-time ticket. A ticket is used up; the engine refuses those of sessions
     /// that were revoked since.
-    pub async fn authenticate_socket(&self, token: &str) -> Result<Option<Identity>, OpsError> {
+    pub async fn authenticate_socket(&self, token: &str) -> Result<Option<Arc<Identity>>, OpsError> {
         if token.is_empty() || token.len() > TOKEN_BYTES {
             return Ok(None);
         }
@@ -119,6 +120,16 @@ impl Ops {
         Ok(self.store().read("sessions.alive", async |c| sessions::alive(c, ids).await).await?)
     }
 
+    /// [`Ops::open_sessions`] for a node whose clients are connected with them; the cached ones live on, so that a client
+    /// that loses its node is known wherever it comes back.
+    pub async fn renew_sessions(&self, ids: &[SessionId]) -> Result<Vec<(SessionId, Timestamp)>, OpsError> {
+        let open = self.store().read("sessions.renew", async |c| sessions::by_id(c, ids).await).await?;
+        for (token, identity) in &open {
+            self.engine().sessions.renew(token, identity).await?;
+        }
+        Ok(open.into_iter().map(|(_, identity)| (identity.session_id, identity.expires_at)).collect())
+    }
+
     /// Ends one session of the user. False if the user has no such session.
     pub async fn revoke_session(&self, user: UserId, session: SessionId) -> Result<bool, OpsError> {
         let revoke = async |tx: &mut _| sessions::revoke(tx, user, session).await;
@@ -157,19 +168,23 @@ impl Ops {
         identity.expires_at > self.clock().now()
     }
 
-    async fn authenticate_in_store(&self, token: TokenHash) -> Result<Option<Identity>, OpsError> {
+    async fn authenticate_in_store(&self, token: TokenHash) -> Result<Option<Arc<Identity>>, OpsError> {
         let fetch = |tokens: Vec<TokenHash>| async move {
             let read = async |c: &mut _| sessions::identities(c, &tokens).await;
             Ok(self.store().read("sessions.identities", read).await?)
         };
         let Some(identity) = self.lookups().get(token, fetch).await? else { return Ok(None) };
         let cache = &self.engine().sessions;
-        if cache.fill(&token, &identity).await.is_ok() {
-            // A revoke that came after the query has left a tombstone before the fill, and the tombstone is right.
-            if let Ok(CachedSession::Revoked) = cache.get(&token).await {
-                return Ok(None);
-            }
-        }
+        let identity = match cache.fill(&token, &identity).await {
+            Ok(()) => match cache.get(&token).await {
+                // A revoke that came after the query has left a tombstone before the fill, and the tombstone is right.
+                Ok(CachedSession::Revoked) => return Ok(None),
+                // One identity for the cache and all who are let in by it.
+                Ok(CachedSession::Live(cached)) if *cached == identity => cached,
+                Ok(CachedSession::Live(_) | CachedSession::Unknown) | Err(_) => Arc::new(identity),
+            },
+            Err(_) => Arc::new(identity),
+        };
         Ok(self.is_live(&identity).then_some(identity))
     }
 }

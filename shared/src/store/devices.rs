@@ -2,18 +2,21 @@
 
 use super::{
     StoreError,
-    conn::{Conn, Tx, execute, with_conn},
+    conn::{Conn, Tx, with_conn},
 };
 use crate::{clock::Timestamp, id::UserId};
-use sqlx::FromRow;
-use std::time::Duration;
+use sqlx::{FromRow, QueryBuilder};
+use std::{collections::HashMap, time::Duration};
+
+/// Devices in one statement: four parameters each stay well under both databases' limits.
+const BATCH: usize = 500;
 
 /// Devices a user can have; the one not seen for longest makes room for another.
 pub const MAX_DEVICES: u32 = 20;
 /// How long a device is remembered after it was last seen.
 pub const DEVICE_AGE: Duration = Duration::from_hours(30 * 24);
 /// How often a device that comes and goes is noted as seen.
-const NOTE_EVERY: Duration = Duration::from_hours(24);
+pub const NOTE_EVERY: Duration = Duration::from_hours(24);
 
 /// What is known of a device before it reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,65 +29,102 @@ pub struct Device {
     pub acked_by_any: Option<u64>,
 }
 
-impl Device {
-    /// Whether it should be written down (again).
-    pub fn registration_is_due(&self, now: Timestamp) -> bool {
-        self.seen_at.is_none_or(|seen| now.since(seen) >= NOTE_EVERY)
-    }
+/// Whether a device that was last noted then should be written down (again).
+pub fn note_is_due(seen_at: Option<Timestamp>, now: Timestamp) -> bool {
+    seen_at.is_none_or(|seen| now.since(seen) >= NOTE_EVERY)
 }
 
 #[derive(FromRow)]
 struct Row {
-    acked: Option<i64>,
-    seen_at: Option<Timestamp>,
-    acked_by_any: Option<i64>,
+    user_id: UserId,
+    device: String,
+    acked: i64,
+    seen_at: Timestamp,
 }
 
-/// What is known of a device of this user.
-pub async fn get(conn: &mut Conn, user: UserId, device: &str) -> Result<Device, StoreError> {
+/// What is known of these devices of these users, in the order in which they are asked for.
+pub async fn get(conn: &mut Conn, devices: &[(UserId, &str)]) -> Result<Vec<Device>, StoreError> {
     let oldest = conn.now() - DEVICE_AGE;
-    let row: Row = with_conn!(conn, |c| {
-        sqlx::query_as(
-            "select max(acked) filter (where device = $2) as acked, max(seen_at) filter (where device = $2) as seen_at,
-                 max(acked) as acked_by_any
-             from inbox_cursors where user_id = $1 and seen_at >= $3",
-        )
-        .bind(user)
-        .bind(device)
-        .bind(oldest)
-        .fetch_one(c)
-        .await
-    })?;
-    Ok(Device {
-        acked: row.acked.map(i64::unsigned_abs),
-        seen_at: row.seen_at,
-        acked_by_any: row.acked_by_any.map(i64::unsigned_abs),
-    })
+    let mut users: Vec<_> = devices.iter().map(|(user, _)| *user).collect();
+    users.sort_unstable();
+    users.dedup();
+    let mut of_users: HashMap<UserId, Vec<Row>> = HashMap::with_capacity(users.len());
+    for batch in users.chunks(BATCH) {
+        let rows: Vec<Row> = with_conn!(conn, |c| {
+            let mut query =
+                QueryBuilder::new("select user_id, device, acked, seen_at from inbox_cursors where seen_at >= ");
+            query.push_bind(oldest).push(" and user_id in (");
+            let mut list = query.separated(", ");
+            for user in batch {
+                list.push_bind(*user);
+            }
+            query.push(")").build_query_as().fetch_all(c).await
+        })?;
+        for row in rows {
+            of_users.entry(row.user_id).or_default().push(row);
+        }
+    }
+    let known = |(user, device): &(UserId, &str)| {
+        let rows = of_users.get(user).map_or(&[][..], Vec::as_slice);
+        let own = rows.iter().find(|row| row.device == *device);
+        Device {
+            acked: own.map(|row| row.acked.unsigned_abs()),
+            seen_at: own.map(|row| row.seen_at),
+            acked_by_any: rows.iter().map(|row| row.acked.unsigned_abs()).max(),
+        }
+    };
+    Ok(devices.iter().map(known).collect())
 }
 
-/// Notes that the device is here, with a cursor if it is new, and forgets those that are too many or too old.
-pub async fn register(tx: &mut Tx, user: UserId, device: &str, acked: u64) -> Result<(), StoreError> {
+/// A device that is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seen<'a> {
+    /// Whose.
+    pub user: UserId,
+    /// What it is called.
+    pub device: &'a str,
+    /// Its cursor, if it is new.
+    pub acked: u64,
+}
+
+/// Notes that these devices are here, and forgets those of the same users that are too many or too old.
+pub async fn register(tx: &mut Tx, devices: &[Seen<'_>]) -> Result<(), StoreError> {
     let now = tx.now();
-    execute!(
-        tx,
-        sqlx::query(
-            "insert into inbox_cursors (user_id, device, acked, seen_at) values ($1, $2, $3, $4)
-             on conflict (user_id, device) do update set seen_at = excluded.seen_at",
-        )
-        .bind(user)
-        .bind(device)
-        .bind(acked.cast_signed())
-        .bind(now)
-    )?;
-    execute!(
-        tx,
-        sqlx::query(
-            "delete from inbox_cursors where user_id = $1 and (seen_at < $2 or device not in (
-                 select device from inbox_cursors where user_id = $1 order by seen_at desc, device limit $3))",
-        )
-        .bind(user)
-        .bind(now - DEVICE_AGE)
-        .bind(i64::from(MAX_DEVICES))
-    )?;
+    // In one order, so that two of these cannot wait for each other; each device once, because an upsert may not touch a
+    // row twice.
+    let mut devices = devices.to_vec();
+    devices.sort_unstable();
+    devices.dedup_by(|later, kept| (later.user, later.device) == (kept.user, kept.device));
+    for batch in devices.chunks(BATCH) {
+        with_conn!(tx, |c| {
+            let mut query = QueryBuilder::new("insert into inbox_cursors (user_id, device, acked, seen_at) ");
+            query.push_values(batch, |mut row, seen| {
+                row.push_bind(seen.user).push_bind(seen.device).push_bind(seen.acked.cast_signed()).push_bind(now);
+            });
+            query.push(" on conflict (user_id, device) do update set seen_at = excluded.seen_at");
+            query.build().execute(c).await.map(drop)
+        })?;
+        forget(tx, batch).await?;
+    }
     Ok(())
+}
+
+/// Of the users of these devices: what was not seen for too long, and what is too many.
+async fn forget(tx: &mut Tx, batch: &[Seen<'_>]) -> Result<(), StoreError> {
+    let oldest = tx.now() - DEVICE_AGE;
+    with_conn!(tx, |c| {
+        let mut query = QueryBuilder::new(
+            "delete from inbox_cursors where (user_id, device) in (
+                 select user_id, device from (
+                     select user_id, device, seen_at,
+                         row_number() over (partition by user_id order by seen_at desc, device) as place
+                     from inbox_cursors where user_id in (",
+        );
+        let mut list = query.separated(", ");
+        for seen in batch {
+            list.push_bind(seen.user);
+        }
+        query.push(")) ranked where seen_at < ").push_bind(oldest).push(" or place > ");
+        query.push_bind(i64::from(MAX_DEVICES)).push(")").build().execute(c).await.map(drop)
+    })
 }

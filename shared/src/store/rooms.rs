@@ -6,55 +6,66 @@ use super::{
 };
 use crate::id::{ConversationId, PitchId, TeamId, UserId};
 use sqlx::QueryBuilder;
+use std::collections::HashSet;
 use uuid::Uuid;
 
 /// Stands for every signed-in user in the membership cache and in `Control::MembershipRevoked`. Nobody has this id.
 pub const EVERYBODY: UserId = UserId(Uuid::nil());
 
+/// Facts in one statement; SQLite takes 500 parts of a union.
+const BATCH: usize = 128;
+
+/// What makes somebody belong to a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fact {
+    /// The user is in the conversation.
+    InConversation(ConversationId, UserId),
+    /// The user is in the team.
+    InTeam(TeamId, UserId),
+    /// The pitch is there for everybody.
+    Published(PitchId),
+    /// The user is the pitch's creator.
+    Owns(PitchId, UserId),
+}
+
+/// Those of these facts that hold.
+pub async fn that_hold(conn: &mut Conn, facts: &[Fact]) -> Result<HashSet<Fact>, StoreError> {
+    let mut hold = HashSet::with_capacity(facts.len());
+    for batch in facts.chunks(BATCH) {
+        let numbers: Vec<i32> = with_conn!(conn, |c| {
+            let mut query = QueryBuilder::new("");
+            for (n, fact) in batch.iter().enumerate() {
+                query.push(if n == 0 { "select " } else { " union all select " }).push(n);
+                query.push(" where exists (select 1 from ");
+                match *fact {
+                    Fact::InConversation(id, user) => query
+                        .push("conversation_participants where left_at is null and conversation_id = ")
+                        .push_bind(id)
+                        .push(" and user_id = ")
+                        .push_bind(user),
+                    Fact::InTeam(id, user) => query
+                        .push("team_members where team_id = ")
+                        .push_bind(id)
+                        .push(" and user_id = ")
+                        .push_bind(user),
+                    Fact::Published(id) => query.push("pitches where status = 'published' and id = ").push_bind(id),
+                    Fact::Owns(id, user) => {
+                        query.push("pitches where id = ").push_bind(id).push(" and creator_id = ").push_bind(user)
+                    }
+                };
+                query.push(")");
+            }
+            query.build_query_scalar().fetch_all(c).await
+        })?;
+        hold.extend(numbers.into_iter().filter_map(|n| batch.get(usize::try_from(n).ok()?)));
+    }
+    Ok(hold)
+}
+
 /// Whether the user is in the conversation.
 pub async fn in_conversation(conn: &mut Conn, id: ConversationId, user: UserId) -> Result<bool, StoreError> {
-    with_conn!(conn, |c| {
-        sqlx::query_scalar(
-            "select exists (select 1 from conversation_participants
-             where conversation_id = $1 and user_id = $2 and left_at is null)",
-        )
-        .bind(id)
-        .bind(user)
-        .fetch_one(c)
-        .await
-    })
-}
-
-/// Whether the user is in the team.
-pub async fn in_team(conn: &mut Conn, id: TeamId, user: UserId) -> Result<bool, StoreError> {
-    with_conn!(conn, |c| {
-        sqlx::query_scalar("select exists (select 1 from team_members where team_id = $1 and user_id = $2)")
-            .bind(id)
-            .bind(user)
-            .fetch_one(c)
-            .await
-    })
-}
-
-/// Whether the pitch is there for everybody.
-pub async fn pitch_is_published(conn: &mut Conn, id: PitchId) -> Result<bool, StoreError> {
-    with_conn!(conn, |c| {
-        sqlx::query_scalar("select exists (select 1 from pitches where id = $1 and status = 'published')")
-            .bind(id)
-            .fetch_one(c)
-            .await
-    })
-}
-
-/// Whether the user is the pitch's creator.
-pub async fn owns_pitch(conn: &mut Conn, id: PitchId, user: UserId) -> Result<bool, StoreError> {
-    with_conn!(conn, |c| {
-        sqlx::query_scalar("select exists (select 1 from pitches where id = $1 and creator_id = $2)")
-            .bind(id)
-            .bind(user)
-            .fetch_one(c)
-            .await
-    })
+    let fact = Fact::InConversation(id, user);
+    Ok(that_hold(conn, &[fact]).await?.contains(&fact))
 }
 
 /// Those of `others` with whom the user shares a conversation, a team, or an NDA that was granted and still holds;

@@ -107,6 +107,24 @@ pub async fn identities(conn: &mut Conn, tokens: &[TokenHash]) -> Result<HashMap
     Ok(found)
 }
 
+/// The live ones of these sessions, with the token each has now.
+pub async fn by_id(conn: &mut Conn, ids: &[SessionId]) -> Result<Vec<(TokenHash, Identity)>, StoreError> {
+    let (now, mut found) = (conn.now(), Vec::with_capacity(ids.len()));
+    for batch in ids.chunks(BATCH) {
+        let rows: Vec<IdentityRow> = with_conn!(conn, |c| {
+            let mut query = QueryBuilder::new("select s.token_hash as presented, ");
+            query.push(IDENTITY).push(" where s.expires_at > ").push_bind(now).push(" and s.id in (");
+            let mut list = query.separated(", ");
+            for id in batch {
+                list.push_bind(*id);
+            }
+            query.push(")").build_query_as().fetch_all(c).await
+        })?;
+        found.extend(rows.into_iter().map(|row| (row.presented, row.identity)));
+    }
+    Ok(found)
+}
+
 #[derive(FromRow)]
 struct IdentityRow {
     presented: TokenHash,

@@ -3,6 +3,7 @@
 
 use super::{NodeId, Topic, queue::NodeQueue, room::Room};
 use crate::{clock::Timestamp, protocol::RoomName};
+use smallvec::SmallVec;
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex},
@@ -20,11 +21,14 @@ pub(super) struct Node {
     pub(super) topics: Mutex<Option<HashSet<Topic>>>,
 }
 
+/// The nodes that follow a topic. Most topics are somebody's inbox, on one node.
+pub(super) type Listeners = SmallVec<[Arc<Node>; 2]>;
+
 #[derive(Debug, Default)]
 pub(super) struct Shard {
     pub(super) rooms: HashMap<RoomName, Entry>,
     /// Inbox and presence topics that somebody subscribed to.
-    pub(super) listeners: HashMap<Topic, Vec<Arc<Node>>>,
+    pub(super) listeners: HashMap<Topic, Listeners>,
     /// When to look at each room again, soonest first: every room has exactly one place.
     pub(super) checks: VecDeque<(Timestamp, RoomName)>,
 }
@@ -34,7 +38,7 @@ pub(super) struct Entry {
     pub(super) room: Room,
     /// What the total was last charged with for this room.
     pub(super) charged: usize,
-    pub(super) listeners: Vec<Arc<Node>>,
+    pub(super) listeners: Listeners,
 }
 
 impl Shard {
@@ -42,7 +46,7 @@ impl Shard {
     pub(super) fn entry(&mut self, room: &RoomName, now: Timestamp) -> &mut Entry {
         let entry = self.rooms.entry(room.clone()).or_insert_with(|| {
             self.checks.push_back((now + ROOM_CHECK, room.clone()));
-            Entry { room: Room::new(now), charged: 0, listeners: Vec::new() }
+            Entry { room: Room::new(now), charged: 0, listeners: Listeners::new() }
         });
         if entry.is_over(now) {
             // Its time ran out before a sweep came by.
@@ -51,7 +55,7 @@ impl Shard {
         entry
     }
 
-    pub(super) fn listeners(&mut self, topic: &Topic, now: Timestamp) -> &mut Vec<Arc<Node>> {
+    pub(super) fn listeners(&mut self, topic: &Topic, now: Timestamp) -> &mut Listeners {
         match topic {
             Topic::Room(room) => &mut self.entry(room, now).listeners,
             Topic::Inbox(_) | Topic::Presence(_) => self.listeners.entry(topic.clone()).or_default(),

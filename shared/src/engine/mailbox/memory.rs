@@ -3,7 +3,7 @@
 //! One lock for all hot copies: appends come at the pace of database commits, and one lock makes "touched longest ago"
 //! exact. Delivery happens under it, which orders a user's entries; it never waits (see [`super::super::broker`]).
 
-use super::{Appended, MailboxEntry, TOTAL_BYTES, WINDOW_BYTES, WINDOW_ENTRIES, cursors::Cursors};
+use super::{Appended, Look, MailboxEntry, PLACES, Place, TOTAL_BYTES, WINDOW_BYTES, WINDOW_ENTRIES, cursors::Cursors};
 use crate::{
     engine::{broker::MemoryBroker, mailbox::AckEntry, shards::lock},
     id::UserId,
@@ -13,9 +13,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-/// What a mailbox costs besides its frames, and an entry besides its frame.
+/// What a mailbox costs besides its frames, an entry besides its frame, and a device's place.
 const BOX_BYTES: usize = 256;
 const ENTRY_BYTES: usize = 64;
+const PLACE_BYTES: usize = 96;
 
 /// See [`super::Mailbox`]. A cheap clone.
 #[derive(Clone, Debug)]
@@ -42,6 +43,8 @@ struct Boxes {
 struct HotCopy {
     head: u64,
     entries: VecDeque<MailboxEntry>,
+    /// Few: a user's devices.
+    places: Vec<(Box<str>, Place)>,
     bytes: usize,
     /// What the total was last charged with for this copy.
     charged: usize,
@@ -72,12 +75,18 @@ impl MemoryMailbox {
         Appended::UpTo(head)
     }
 
-    pub(super) fn open(&self, user: UserId, head: u64) {
+    pub(super) fn open(&self, user: UserId, head: u64, device: &str, place: Place) {
         let mut boxes = lock(&self.0.boxes);
-        if !boxes.by_user.contains_key(&user) {
-            boxes.touched(user, head);
-            boxes.settle(user);
-        }
+        let head = boxes.by_user.get(&user).map_or(head, |copy| copy.head);
+        boxes.touched(user, head).remember(device, place);
+        boxes.settle(user);
+    }
+
+    pub(super) fn look(&self, user: UserId, device: &str) -> Option<Look> {
+        let mut boxes = lock(&self.0.boxes);
+        let head = boxes.by_user.get(&user)?.head;
+        let copy = boxes.touched(user, head);
+        Some(Look { base: copy.base(), head, place: copy.place(device).map(|place| *place) })
     }
 
     pub(super) fn forget(&self, user: UserId) {
@@ -110,6 +119,14 @@ impl MemoryMailbox {
     }
 
     pub(super) fn flushed(&self, acks: &[AckEntry]) {
+        // The places move first: whoever reads both meanwhile finds the ack in one of them.
+        let mut boxes = lock(&self.0.boxes);
+        for AckEntry { user, device, seq } in acks {
+            if let Some(place) = boxes.by_user.get_mut(user).and_then(|copy| copy.place(device)) {
+                place.acked = place.acked.max(*seq);
+            }
+        }
+        drop(boxes);
         let mut cursors = lock(&self.0.cursors);
         for ack in acks {
             cursors.confirm(ack);
@@ -132,7 +149,7 @@ impl Boxes {
         let bytes = &mut self.bytes;
         let copy = self.by_user.entry(user).or_insert_with(|| {
             *bytes += BOX_BYTES;
-            HotCopy { head, entries: VecDeque::new(), bytes: 0, charged: 0, touch }
+            HotCopy { head, entries: VecDeque::new(), places: Vec::new(), bytes: 0, charged: 0, touch }
         });
         self.by_touch.remove(&copy.touch);
         copy.touch = touch;
@@ -167,6 +184,26 @@ impl HotCopy {
     /// The position before the oldest entry that is here.
     fn base(&self) -> u64 {
         self.head - self.entries.len() as u64
+    }
+
+    fn place(&mut self, device: &str) -> Option<&mut Place> {
+        self.places.iter_mut().find(|(name, _)| &**name == device).map(|(_, place)| place)
+    }
+
+    fn remember(&mut self, device: &str, place: Place) {
+        if let Some(known) = self.place(device) {
+            *known = Place { acked: known.acked.max(place.acked), ..place };
+            return;
+        }
+        if self.places.len() >= PLACES
+            && let Some(oldest) = (0..PLACES).min_by_key(|n| self.places[*n].1.noted)
+        {
+            self.places.swap_remove(oldest);
+            self.bytes -= PLACE_BYTES;
+        }
+        self.places.reserve_exact(1);
+        self.places.push((device.into(), place));
+        self.bytes += PLACE_BYTES;
     }
 
     fn push(&mut self, entry: MailboxEntry) {

@@ -10,12 +10,15 @@
 //!   subscribed to [`super::Topic::Inbox`] as [`super::Delivery::Inbox`]. A mailbox that vanished may be filled from an
 //!   earlier position again: a node may meet positions it has seen, and skips them.
 //! * [`Mailbox::open`] makes a missing mailbox an empty one that stands where the store does, so that readers who are
-//!   up to date need not ask the store; one that is there stays as it is.
+//!   up to date need not ask the store; one that is there stays as it is. It also remembers the [`Place`] of the device
+//!   that asked, beside at most [`PLACES`] others of the user (the one noted longest ago goes), for as long as the
+//!   mailbox is there.
+//! * [`Mailbox::look`] says what a reader needs to know to go on without the store.
 //! * [`Mailbox::read`] answers only if it knows everything after `after`; otherwise (missing, does not reach back so
 //!   far, or the reader is ahead of it) `None`: ask the store.
 //! * A device's cursor is the highest position it acked; it only grows. Acks collect here and are taken out in batches,
-//!   longest waiting first, by whoever flushes them to the store; losing some only redelivers the same positions. At
-//!   most [`CURSORS`] wait; when nobody flushes them, the oldest are dropped first.
+//!   longest waiting first, by whoever flushes them to the store, which moves the device's place; losing some only
+//!   redelivers the same positions. At most [`CURSORS`] wait; when nobody flushes them, the oldest are dropped first.
 //! * Bounded as a whole too: the mailboxes touched longest ago vanish first, in memory when all of them pass
 //!   [`TOTAL_BYTES`], in Redis when they are idle for an hour or `maxmemory` says so.
 
@@ -24,7 +27,7 @@ mod memory;
 mod redis;
 
 use super::EngineError;
-use crate::id::UserId;
+use crate::{clock::Timestamp, id::UserId};
 use bytes::Bytes;
 
 pub use memory::MemoryMailbox;
@@ -37,6 +40,9 @@ pub const WINDOW_BYTES: usize = 64 * 1024;
 /// Bytes all hot copies of a memory engine hold together.
 pub const TOTAL_BYTES: usize = 64 * 1024 * 1024;
 
+/// Devices whose place is remembered beside one user's hot copy.
+pub const PLACES: usize = 20;
+
 /// Cursors that wait for the store: a second's worth of acks, many times over.
 pub const CURSORS: usize = 100_000;
 
@@ -47,6 +53,26 @@ pub struct MailboxEntry {
     pub seq: u64,
     /// The whole frame's JSON ([`crate::protocol::event::inbox_frame`]).
     pub frame: Bytes,
+}
+
+/// Where a device stands by the store's word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The highest position it acked, as far as the store has heard.
+    pub acked: u64,
+    /// When the store last noted that the device was here.
+    pub noted: Timestamp,
+}
+
+/// A mailbox as a reader finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// The position before the oldest entry that is here: who has seen this one misses nothing.
+    pub base: u64,
+    /// The newest position.
+    pub head: u64,
+    /// The reader's place, if it is remembered.
+    pub place: Option<Place>,
 }
 
 /// What `append` did.
@@ -90,13 +116,21 @@ impl Mailbox {
         }
     }
 
-    /// Lets a missing mailbox begin after `head`, the newest position in the store.
-    pub async fn open(&self, user: UserId, head: u64) -> Result<(), EngineError> {
+    /// Lets a missing mailbox begin after `head`, the newest position in the store, and remembers a device's place.
+    pub async fn open(&self, user: UserId, head: u64, device: &str, place: Place) -> Result<(), EngineError> {
         match self {
-            Self::Memory(mailbox) => mailbox.open(user, head),
-            Self::Redis(mailbox) => return mailbox.open(user, head).await,
+            Self::Memory(mailbox) => mailbox.open(user, head, device, place),
+            Self::Redis(mailbox) => return mailbox.open(user, head, device, place).await,
         }
         Ok(())
+    }
+
+    /// What the mailbox knows for a reader on this device; `None` when it is missing.
+    pub async fn look(&self, user: UserId, device: &str) -> Result<Option<Look>, EngineError> {
+        match self {
+            Self::Memory(mailbox) => Ok(mailbox.look(user, device)),
+            Self::Redis(mailbox) => mailbox.look(user, device).await,
+        }
     }
 
     /// Makes a mailbox absent, so that it can begin anew: when the entries after its head are no longer kept anywhere,

@@ -4,8 +4,9 @@
 //! reading the head hears everything after it. Memory is bounded by time (an idle mailbox's frames go after an hour, its
 //! place is remembered for a day) and by Redis' own `maxmemory`: an evicted mailbox is a missing one.
 
-use super::{AckEntry, Appended, CURSORS, MailboxEntry, WINDOW_BYTES, WINDOW_ENTRIES};
+use super::{AckEntry, Appended, CURSORS, Look, MailboxEntry, PLACES, Place, WINDOW_BYTES, WINDOW_ENTRIES};
 use crate::{
+    clock::Timestamp,
     engine::{
         EngineError, Topic,
         redis::{Link, Reply, Script},
@@ -14,6 +15,7 @@ use crate::{
 };
 use bytes::Bytes;
 use fred::types::Value;
+use futures_util::future::try_join_all;
 
 /// Bytes of frames in one script and one message: far below what Redis keeps for a subscriber that is slow for a moment.
 const APPEND_BYTES: usize = 256 * 1024;
@@ -31,6 +33,8 @@ mailbox_script! {
     READ = "mailbox.lua" "mailbox_read.lua";
     HEAD = "mailbox_head.lua";
     OPEN = "mailbox.lua" "mailbox_open.lua";
+    LOOK = "mailbox.lua" "mailbox_look.lua";
+    MOVE = "mailbox_move.lua";
     FORGET = "mailbox_forget.lua";
     ACK = "cursors.lua" "cursor_ack.lua";
     CURSOR = "cursor_get.lua";
@@ -74,8 +78,23 @@ impl RedisMailbox {
         Ok(if taken { Appended::UpTo(head) } else { Appended::Gap { head } })
     }
 
-    pub(super) async fn open(&self, user: UserId, head: u64) -> Result<(), EngineError> {
-        self.run_on("open a mailbox", &OPEN, user, vec![head.to_string().into()]).await.map(drop)
+    pub(super) async fn open(&self, user: UserId, head: u64, device: &str, place: Place) -> Result<(), EngineError> {
+        let [acked, noted] = [place.acked.to_string(), place.noted.as_micros().to_string()];
+        let most = i64::try_from(PLACES).expect("it is small");
+        let args = vec![head.to_string().into(), device.into(), acked.into(), noted.into(), most.into()];
+        self.run_on("open a mailbox", &OPEN, user, args).await.map(drop)
+    }
+
+    pub(super) async fn look(&self, user: UserId, device: &str) -> Result<Option<Look>, EngineError> {
+        let mut reply = self.run_on("look at a mailbox", &LOOK, user, vec![device.into()]).await?;
+        let Some(head) = reply.parsed_or_nil()? else { return Ok(None) };
+        let base = reply.parsed()?;
+        let acked = if reply.is_empty() { None } else { Some(reply.parsed()?) };
+        let place = match acked {
+            Some(acked) => Some(Place { acked, noted: Timestamp::from_micros(reply.parsed()?) }),
+            None => None,
+        };
+        Ok(Some(Look { base, head, place }))
     }
 
     pub(super) async fn forget(&self, user: UserId) -> Result<(), EngineError> {
@@ -135,6 +154,12 @@ impl RedisMailbox {
         if acks.is_empty() {
             return Ok(());
         }
+        // The places move first: whoever reads both meanwhile finds the ack in one of them.
+        let moves = acks.iter().map(|AckEntry { user, device, seq }| {
+            let args = vec![device.as_str().into(), seq.to_string().into()];
+            self.run_on("move a device's place", &MOVE, *user, args)
+        });
+        try_join_all(moves).await?;
         let arg = |ack: &AckEntry| [owner(ack.user, &ack.device).into(), ack.seq.to_string().into()];
         let args = acks.iter().flat_map(arg).collect();
         self.run_cursors("confirm that cursors are stored", &CONFIRM, args).await.map(drop)

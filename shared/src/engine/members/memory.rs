@@ -48,6 +48,11 @@ impl MemoryMembers {
         self.0.answers.put_if((room.clone(), user), answer, |there| there.is_none());
     }
 
+    pub(super) fn renew(&self, room: &RoomName, user: UserId) {
+        let allowed = |there: &Answer| matches!(there, Answer::Yes);
+        self.0.answers.put_if((room.clone(), user), Answer::Yes, |there| there.is_none_or(allowed));
+    }
+
     pub(super) fn grant(&self, room: &RoomName, user: UserId) {
         self.0.answers.put_if((room.clone(), user), Answer::Yes, |_| true);
     }

@@ -4,7 +4,8 @@
 //!
 //! Answers live [`TTL`]. `fill` is set-if-absent; `revoke` leaves a tombstone that a racing `fill` cannot overwrite and
 //! tells every node ([`super::Control::MembershipRevoked`]); `grant` is for the one who just changed the rows, `forget`
-//! for the relay, which comes later.
+//! for the relay, which comes later; `renew` lets a "yes" that the store has just repeated live on, and leaves a "no"
+//! alone.
 
 mod memory;
 mod redis;
@@ -16,8 +17,8 @@ use std::time::Duration;
 pub use memory::MemoryMembers;
 pub use redis::RedisMembers;
 
-/// How long an answer is believed.
-pub const TTL: Duration = Duration::from_mins(10);
+/// How long an answer is believed: as long as a session, since both are what a client that comes back is asked for.
+pub const TTL: Duration = Duration::from_hours(1);
 
 /// What the cache knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +54,15 @@ impl MemberCache {
         match self {
             Self::Memory(members) => members.fill(room, user, allowed),
             Self::Redis(members) => return members.fill(room, user, allowed).await,
+        }
+        Ok(())
+    }
+
+    /// Keeps a "yes" that the store has just repeated.
+    pub async fn renew(&self, room: &RoomName, user: UserId) -> Result<(), EngineError> {
+        match self {
+            Self::Memory(members) => members.renew(room, user),
+            Self::Redis(members) => return members.renew(room, user).await,
         }
         Ok(())
     }

@@ -41,6 +41,10 @@ impl RedisMembers {
         self.put(room, user, "everything", if allowed { YES } else { NO }).await
     }
 
+    pub(super) async fn renew(&self, room: &RoomName, user: UserId) -> Result<(), EngineError> {
+        self.put(room, user, "others", YES).await
+    }
+
     pub(super) async fn grant(&self, room: &RoomName, user: UserId) -> Result<(), EngineError> {
         self.put(room, user, "nothing", YES).await
     }

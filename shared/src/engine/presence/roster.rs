@@ -17,6 +17,7 @@ use crate::{
     id::UserId,
     protocol::{command::Status, event::PresenceState},
 };
+use smallvec::SmallVec;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use uuid::Uuid;
 
@@ -50,7 +51,8 @@ struct Person {
     /// What was announced last.
     status: Status,
     version: u64,
-    connections: Vec<Connection>,
+    /// One, for most.
+    connections: SmallVec<[Connection; 1]>,
     phase: Phase,
 }
 
@@ -95,7 +97,7 @@ impl Roster {
         let person = self.people.entry(user).or_insert_with(|| Person {
             status: Status::Offline,
             version: 0,
-            connections: Vec::new(),
+            connections: SmallVec::new(),
             phase: Phase::Gone(now),
         });
         match person.connections.iter_mut().find(|connection| connection.is(node, id)) {

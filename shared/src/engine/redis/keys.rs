@@ -10,13 +10,13 @@
 //! | `{pN}room:<room>` | hash | 15 min after the last use | a room's epoch, top, last use, server, size of its log |
 //! | `{pN}log:<room>` | stream | 12 min after the last event | its last 500 events; ids are `<seq>-<ms>` |
 //! | `{pN}ids:<room>`, `{pN}ids0:<room>` | hash | 20 min | ids of events, with time and position; a newer and an older half |
-//! | `{pN}box:<user>` | hash | 25 h after the last use | where a user's mailbox stands |
+//! | `{pN}box:<user>` | hash | 25 h after the last use | where a user's mailbox stands, and the user's devices |
 //! | `{pN}frames:<user>` | list | an hour after the last use | its last 64 entries |
 //! | `{acks}seqs`, `{acks}line` | hash, sorted set | a day after the last ack | cursors on their way to the store |
 //! | `{sN}token:<hash>` | string | an hour | a session, or the tombstone of one |
 //! | `{sN}ticket:<hash>` | string | 30 s | a ticket |
 //! | `{sN}ended:<session>` | string | a minute | in every partition of sessions: this one was revoked |
-//! | `{pN}member:<room>:<user>` | string | 10 min | whether a user may enter a room |
+//! | `{pN}member:<room>:<user>` | string | an hour | whether a user may enter a room |
 //! | `{pN}in:<room>` | hash | 30 s after a node's last word | how many and who of each node is in a room |
 //! | `{pN}limit:<key>` | string | a minute longer than it takes to fill | a rate limit's bucket |
 //! | `{stats}times`, `{stats}reports` | sorted set, hash | a minute | what nodes say about themselves |

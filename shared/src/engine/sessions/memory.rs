@@ -10,7 +10,7 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// Sessions and tombstones kept: some 400 bytes each. When full, what was written longest ago goes; the store knows it.
+/// Sessions and tombstones kept: some 300 bytes each. When full, what was written longest ago goes; the store knows it.
 const SESSIONS: usize = 100_000;
 /// Tickets kept. When full, the oldest is worth nothing any more, and its owner asks for another.
 const TICKETS: usize = 100_000;
@@ -23,7 +23,7 @@ pub struct MemorySessions(Arc<Inner>);
 struct Inner {
     broker: MemoryBroker,
     sessions: TtlMap<TokenHash, Slot>,
-    tickets: TtlMap<TokenHash, Identity>,
+    tickets: TtlMap<TokenHash, Arc<Identity>>,
     /// Sessions revoked a short while ago: their tickets are worth nothing, and sockets that were being opened with
     /// them meanwhile must go.
     revoked: TtlMap<SessionId, ()>,
@@ -31,8 +31,22 @@ struct Inner {
 
 #[derive(Debug)]
 enum Slot {
-    Live(Identity),
+    /// Shared with the sockets that act for it.
+    Live(Arc<Identity>),
     Tombstone,
+}
+
+impl Slot {
+    fn live(identity: &Identity) -> Self {
+        Self::Live(Arc::new(identity.clone()))
+    }
+
+    fn share(&self) -> Option<Arc<Identity>> {
+        match self {
+            Self::Live(identity) => Some(Arc::clone(identity)),
+            Self::Tombstone => None,
+        }
+    }
 }
 
 impl MemorySessions {
@@ -49,19 +63,29 @@ impl MemorySessions {
         let found = self.0.sessions.get(token, |slot| match slot {
             // A token from before the last two rotations is in its grace, and its session may be gone already.
             Slot::Live(identity) if self.is_revoked(identity.session_id) => CachedSession::Revoked,
-            Slot::Live(identity) => CachedSession::Live(identity.clone()),
+            Slot::Live(identity) => CachedSession::Live(Arc::clone(identity)),
             Slot::Tombstone => CachedSession::Revoked,
         });
         found.unwrap_or(CachedSession::Unknown)
     }
 
     pub(super) fn fill(&self, token: &TokenHash, identity: &Identity) {
-        self.0.sessions.put_if(*token, Slot::Live(identity.clone()), |there| there.is_none());
+        self.0.sessions.put_if(*token, Slot::live(identity), |there| there.is_none());
     }
 
     pub(super) fn put(&self, token: &TokenHash, identity: &Identity) {
         let live = |there: Option<&Slot>| !matches!(there, Some(Slot::Tombstone));
-        self.0.sessions.put_if(*token, Slot::Live(identity.clone()), live);
+        self.0.sessions.put_if(*token, Slot::live(identity), live);
+    }
+
+    pub(super) fn renew(&self, token: &TokenHash, identity: &Identity) {
+        let slot = match self.0.sessions.get(token, Slot::share) {
+            // The same allocation: sockets share it.
+            Some(Some(known)) if *known == *identity => Slot::Live(known),
+            _ => Slot::live(identity),
+        };
+        let same = |there: &Slot| matches!(there, Slot::Live(known) if **known == *identity);
+        self.0.sessions.put_if(*token, slot, |there| there.is_none_or(same));
     }
 
     pub(super) fn forget(&self, token: &TokenHash) {
@@ -82,10 +106,10 @@ impl MemorySessions {
     }
 
     pub(super) fn issue_ticket(&self, ticket: &TokenHash, identity: &Identity) {
-        self.0.tickets.put_if(*ticket, identity.clone(), |there| there.is_none());
+        self.0.tickets.put_if(*ticket, Arc::new(identity.clone()), |there| there.is_none());
     }
 
-    pub(super) fn redeem_ticket(&self, ticket: &TokenHash) -> Option<Identity> {
+    pub(super) fn redeem_ticket(&self, ticket: &TokenHash) -> Option<Arc<Identity>> {
         let identity = self.0.tickets.remove_if(ticket, |_| true)?;
         (!self.is_revoked(identity.session_id)).then_some(identity)
     }

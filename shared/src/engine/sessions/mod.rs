@@ -4,6 +4,8 @@
 //!
 //! * Entries live [`TTL`]. `fill` is set-if-absent and loses against a tombstone, so a fill that races a revoke cannot
 //!   resurrect a session; `put` is for the one who just changed the row (refresh, portal switch, rotation).
+//! * `renew` lets an entry live another [`TTL`] if it says what the store just said, and fills an empty place; an entry
+//!   that differs was put by somebody who knows more, and stays.
 //! * `revoke` leaves a tombstone for [`TTL`] under every hash of the session and tells every node
 //!   ([`super::Control::SessionRevoked`]).
 //! * A ticket is redeemed at most once and dies after [`TICKET_TTL`]. A ticket of a revoked session is worth nothing.
@@ -14,7 +16,7 @@ mod redis;
 
 use super::EngineError;
 use crate::{id::SessionId, model::Identity, secret::TokenHash};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 pub use memory::MemorySessions;
 pub use redis::RedisSessions;
@@ -31,7 +33,7 @@ pub const MARK_TTL: Duration = Duration::from_mins(1);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CachedSession {
     /// A live session (the caller still compares `expires_at` with the clock).
-    Live(Identity),
+    Live(Arc<Identity>),
     /// It was revoked.
     Revoked,
     /// Ask the store.
@@ -70,6 +72,15 @@ impl SessionCache {
         match self {
             Self::Memory(sessions) => sessions.put(token, identity),
             Self::Redis(sessions) => return sessions.put(token, identity).await,
+        }
+        Ok(())
+    }
+
+    /// Keeps an entry that the store has confirmed, as it is.
+    pub async fn renew(&self, token: &TokenHash, identity: &Identity) -> Result<(), EngineError> {
+        match self {
+            Self::Memory(sessions) => sessions.renew(token, identity),
+            Self::Redis(sessions) => return sessions.renew(token, identity).await,
         }
         Ok(())
     }
@@ -121,7 +132,7 @@ impl SessionCache {
     }
 
     /// Redeems a ticket: the first caller gets the identity, everybody else `None`.
-    pub async fn redeem_ticket(&self, ticket: &TokenHash) -> Result<Option<Identity>, EngineError> {
+    pub async fn redeem_ticket(&self, ticket: &TokenHash) -> Result<Option<Arc<Identity>>, EngineError> {
         match self {
             Self::Memory(sessions) => Ok(sessions.redeem_ticket(ticket)),
             Self::Redis(sessions) => sessions.redeem_ticket(ticket).await,

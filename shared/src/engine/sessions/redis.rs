@@ -19,7 +19,7 @@ use crate::{
 };
 use fred::types::Value;
 use futures_util::future::try_join_all;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 static GET: Script = Script::new(concat!(
     include_str!("../scripts/prelude.lua"),
@@ -56,6 +56,10 @@ impl RedisSessions {
         self.write(self.link.keys().token(token), "tombstones", TTL, identity).await
     }
 
+    pub(super) async fn renew(&self, token: &TokenHash, identity: &Identity) -> Result<(), EngineError> {
+        self.write(self.link.keys().token(token), "others", TTL, identity).await
+    }
+
     pub(super) async fn forget(&self, token: &TokenHash) -> Result<(), EngineError> {
         let (key, args) = (self.link.keys().token(token), vec![self.link.now()]);
         self.link.run("forget a session", &CACHE_FORGET, vec![key], args).await.map(drop)
@@ -84,7 +88,7 @@ impl RedisSessions {
         self.write(self.link.keys().ticket(ticket), "everything", TICKET_TTL, identity).await
     }
 
-    pub(super) async fn redeem_ticket(&self, ticket: &TokenHash) -> Result<Option<Identity>, EngineError> {
+    pub(super) async fn redeem_ticket(&self, ticket: &TokenHash) -> Result<Option<Arc<Identity>>, EngineError> {
         let found = self.read("redeem a ticket", self.link.keys().ticket(ticket), ticket, "take").await?;
         Ok(match found {
             CachedSession::Live(identity) => Some(identity),
@@ -114,7 +118,7 @@ impl RedisSessions {
             _ => return Ok(CachedSession::Revoked),
         }
         Ok(match serde_json::from_slice(&reply.bytes()?) {
-            Ok(identity) => CachedSession::Live(identity),
+            Ok(identity) => CachedSession::Live(Arc::new(identity)),
             // Another version of this program wrote it.
             Err(problem) => {
                 tracing::debug!(%problem, "a cached session is not understood");

@@ -24,6 +24,7 @@ use super::{
 use crate::{clock::Timestamp, id::UserId};
 use serde_json::value::RawValue;
 use sqlx::{FromRow, QueryBuilder};
+use std::collections::HashMap;
 
 /// Recipients of one statement: five parameters each stay under both databases' limits.
 const BATCH: usize = 1_000;
@@ -62,6 +63,11 @@ pub struct Bounds {
     pub oldest: u64,
     /// The newest entry; 0 if there never was one.
     pub head: u64,
+}
+
+impl Bounds {
+    /// Of an inbox that never had an entry.
+    pub const EMPTY: Self = Self { oldest: 1, head: 0 };
 }
 
 /// Locks the inboxes of these users until commit and says where each ends: whatever is appended next gets the number
@@ -181,17 +187,31 @@ impl TryFrom<EntryRow> for Entry {
 
 /// What of this inbox can be replayed.
 pub async fn bounds(conn: &mut Conn, user: UserId) -> Result<Bounds, StoreError> {
-    let found: Option<(i64, Option<i64>)> = with_conn!(conn, |c| {
-        sqlx::query_as(
-            "select h.seq, (select min(i.seq) from inbox i where i.user_id = h.user_id)
-             from inbox_head h where h.user_id = $1",
-        )
-        .bind(user)
-        .fetch_optional(c)
-        .await
-    })?;
-    let (head, oldest) = found.unwrap_or_default();
-    Ok(Bounds { oldest: oldest.unwrap_or(head + 1).unsigned_abs(), head: head.unsigned_abs() })
+    let found = bounds_of(conn, &[user]).await?;
+    Ok(found.get(&user).copied().unwrap_or(Bounds::EMPTY))
+}
+
+/// [`bounds`] of many inboxes; one that never had an entry is left out and is [`Bounds::EMPTY`].
+pub async fn bounds_of(conn: &mut Conn, users: &[UserId]) -> Result<HashMap<UserId, Bounds>, StoreError> {
+    let mut bounds = HashMap::with_capacity(users.len());
+    for batch in users.chunks(BATCH) {
+        let found: Vec<(UserId, i64, Option<i64>)> = with_conn!(conn, |c| {
+            let mut query = QueryBuilder::new(
+                "select h.user_id, h.seq, (select min(i.seq) from inbox i where i.user_id = h.user_id)
+                 from inbox_head h where h.user_id in (",
+            );
+            let mut list = query.separated(", ");
+            for user in batch {
+                list.push_bind(*user);
+            }
+            query.push(")").build_query_as().fetch_all(c).await
+        })?;
+        bounds.extend(found.into_iter().map(|(user, head, oldest)| {
+            let oldest = oldest.unwrap_or(head + 1).unsigned_abs();
+            (user, Bounds { oldest, head: head.unsigned_abs() })
+        }));
+    }
+    Ok(bounds)
 }
 
 /// The newest entry of each of these inboxes; one that never had any is left out.

@@ -211,7 +211,7 @@ async fn what_one_process_revokes_is_dead_in_all_of_them() {
     let (ada, room, token) = (identity(&fixture.clock), some_room(), Token::generate().hash());
     here.sessions.fill(&token, &ada).await.unwrap();
     here.members.fill(&room, ada.user_id, true).await.unwrap();
-    assert_eq!(there.sessions.get(&token).await.unwrap(), CachedSession::Live(ada.clone()));
+    assert_eq!(there.sessions.get(&token).await.unwrap(), CachedSession::Live(ada.clone().into()));
     assert_eq!(there.members.get(&room, ada.user_id).await.unwrap(), Membership::Allowed);
     let mut node = Node::attach(&here).await;
     there.sessions.revoke(ada.session_id, &[token]).await.unwrap();

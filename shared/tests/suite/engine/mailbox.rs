@@ -3,9 +3,10 @@
 use super::{Fixture, node::Node};
 use bytes::Bytes;
 use shared::{
+    clock::Timestamp,
     engine::{
         AckEntry, Appended, Delivery, Engine, MailboxEntry, Topic,
-        mailbox::{TOTAL_BYTES, WINDOW_BYTES, WINDOW_ENTRIES},
+        mailbox::{Look, PLACES, Place, TOTAL_BYTES, WINDOW_BYTES, WINDOW_ENTRIES},
     },
     id::UserId,
 };
@@ -25,6 +26,15 @@ async fn read(engine: &Engine, user: UserId, after: u64) -> Option<Vec<u64>> {
     let entries = engine.mailbox.read(user, after, usize::MAX).await.unwrap()?;
     assert!(entries.iter().all(|entry| entry.frame == format!("entry {}", entry.seq)));
     Some(entries.iter().map(|entry| entry.seq).collect())
+}
+
+/// A place that acked this much and was noted in this microsecond.
+fn place(acked: u64, noted: i64) -> Place {
+    Place { acked, noted: Timestamp::from_micros(noted) }
+}
+
+async fn open(engine: &Engine, user: UserId, head: u64) {
+    engine.mailbox.open(user, head, "d", place(head, 0)).await.unwrap();
 }
 
 /// The inbox entries on their way to a node.
@@ -50,16 +60,57 @@ pub(crate) async fn a_missing_mailbox_starts_at_any_number(fixture: Fixture) {
 
 pub(crate) async fn a_missing_mailbox_opens_where_the_store_stands(fixture: Fixture) {
     let (user, other, engine) = (UserId::new(), UserId::new(), &fixture.engine);
-    engine.mailbox.open(user, 7).await.unwrap();
+    open(engine, user, 7).await;
     assert_eq!(engine.mailbox.head(user).await.unwrap(), Some(7));
     assert_eq!(read(engine, user, 7).await, Some(vec![]), "who is up to date is told so");
     assert_eq!(read(engine, user, 6).await, None, "and nobody else");
     assert_eq!(append(engine, user, 9..=9).await, Appended::Gap { head: 7 });
     assert_eq!(append(engine, user, 8..=9).await, Appended::UpTo(9));
-    engine.mailbox.open(user, 20).await.unwrap();
+    open(engine, user, 20).await;
     assert_eq!(read(engine, user, 7).await, Some(vec![8, 9]), "one that is there stays as it is");
-    engine.mailbox.open(other, 0).await.unwrap();
+    open(engine, other, 0).await;
     assert_eq!(append(engine, other, 1..=1).await, Appended::UpTo(1));
+}
+
+pub(crate) async fn who_was_here_finds_their_place_again(fixture: Fixture) {
+    let (user, mailbox) = (UserId::new(), &fixture.engine.mailbox);
+    assert_eq!(mailbox.look(user, "a").await.unwrap(), None);
+    mailbox.open(user, 7, "a", place(5, 100)).await.unwrap();
+    append(&fixture.engine, user, 8..=9).await;
+    let found = |place| Some(Look { base: 7, head: 9, place });
+    assert_eq!(mailbox.look(user, "a").await.unwrap(), found(Some(place(5, 100))));
+    assert_eq!(mailbox.look(user, "b").await.unwrap(), found(None));
+    mailbox.open(user, 9, "a", place(3, 200)).await.unwrap();
+    assert_eq!(mailbox.look(user, "a").await.unwrap(), found(Some(place(5, 200))), "noted anew, and never back");
+    mailbox.forget(user).await.unwrap();
+    assert_eq!(mailbox.look(user, "a").await.unwrap(), None);
+}
+
+pub(crate) async fn a_flushed_ack_moves_its_devices_place(fixture: Fixture) {
+    let (user, stranger, mailbox) = (UserId::new(), UserId::new(), &fixture.engine.mailbox);
+    mailbox.open(user, 9, "a", place(2, 100)).await.unwrap();
+    for (user, device, seq) in [(user, "a", 6), (user, "b", 7), (stranger, "a", 8)] {
+        mailbox.ack(user, device, seq).await.unwrap();
+    }
+    let batch = mailbox.unflushed(10).await.unwrap();
+    mailbox.flushed(&batch).await.unwrap();
+    mailbox.flushed(&[ack(user, "a", 4)]).await.unwrap();
+    assert_eq!(mailbox.look(user, "a").await.unwrap().unwrap().place, Some(place(6, 100)));
+    assert_eq!(mailbox.look(user, "b").await.unwrap().unwrap().place, None, "only who was noted has a place");
+    assert_eq!(mailbox.look(stranger, "a").await.unwrap(), None);
+}
+
+pub(crate) async fn the_place_noted_longest_ago_makes_room(fixture: Fixture) {
+    let (user, mailbox) = (UserId::new(), &fixture.engine.mailbox);
+    for n in (0_i64..).take(PLACES) {
+        mailbox.open(user, 9, &format!("d{n}"), place(1, 100 - n)).await.unwrap();
+    }
+    append(&fixture.engine, user, 10..=10).await;
+    mailbox.open(user, 10, "new", place(1, 500)).await.unwrap();
+    let last = format!("d{}", PLACES - 1);
+    for (device, known) in [(&*last, false), ("d0", true), ("new", true)] {
+        assert_eq!(mailbox.look(user, device).await.unwrap().unwrap().place.is_some(), known, "{device}");
+    }
 }
 
 pub(crate) async fn only_the_next_number_is_accepted(fixture: Fixture) {

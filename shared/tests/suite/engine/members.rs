@@ -69,7 +69,26 @@ pub(crate) async fn every_node_hears_of_a_revocation_and_finds_the_tombstone(fix
     }
 }
 
-pub(crate) async fn answers_are_believed_for_ten_minutes(fixture: Fixture) {
+pub(crate) async fn a_renewal_prolongs_a_yes_and_leaves_a_no_alone(fixture: Fixture) {
+    let (engine, room) = (&fixture.engine, some_room());
+    let [inside, unknown, denied, put_out] = [UserId::new(), UserId::new(), UserId::new(), UserId::new()];
+    engine.members.fill(&room, inside, true).await.unwrap();
+    engine.members.fill(&room, denied, false).await.unwrap();
+    engine.members.revoke(&room, put_out).await.unwrap();
+    fixture.advance(TTL - Duration::from_secs(1)).await;
+    for user in [inside, unknown, denied, put_out] {
+        engine.members.renew(&room, user).await.unwrap();
+    }
+    for user in [denied, put_out] {
+        assert_eq!(get(engine, &room, user).await, Membership::Denied);
+    }
+    fixture.advance(Duration::from_secs(1)).await;
+    for user in [inside, unknown] {
+        assert_eq!(get(engine, &room, user).await, Membership::Allowed);
+    }
+}
+
+pub(crate) async fn answers_are_believed_for_an_hour(fixture: Fixture) {
     let (engine, room) = (&fixture.engine, some_room());
     let users = [UserId::new(), UserId::new(), UserId::new()];
     engine.members.fill(&room, users[0], true).await.unwrap();

@@ -222,6 +222,9 @@ macro_rules! concern {
         tests! { $fixture; mailbox:
             a_missing_mailbox_starts_at_any_number
             a_missing_mailbox_opens_where_the_store_stands
+            who_was_here_finds_their_place_again
+            a_flushed_ack_moves_its_devices_place
+            the_place_noted_longest_ago_makes_room
             only_the_next_number_is_accepted
             what_is_already_there_changes_and_delivers_nothing
             of_an_overlapping_batch_the_new_part_is_taken
@@ -251,6 +254,7 @@ macro_rules! concern {
             a_fill_that_races_a_revoke_loses
             every_node_hears_of_a_revocation_and_finds_the_tombstone
             entries_and_tombstones_live_an_hour
+            a_renewal_prolongs_what_says_the_same_and_changes_nothing_else
             a_forgotten_token_is_asked_from_the_store_and_a_tombstone_is_not_forgotten
             a_ticket_is_redeemed_once_by_one_of_a_hundred
             a_ticket_dies_after_thirty_seconds
@@ -265,7 +269,8 @@ macro_rules! concern {
             a_fill_that_races_a_revoke_loses
             a_grant_ends_a_revocation
             every_node_hears_of_a_revocation_and_finds_the_tombstone
-            answers_are_believed_for_ten_minutes
+            a_renewal_prolongs_a_yes_and_leaves_a_no_alone
+            answers_are_believed_for_an_hour
         }
     };
     ($fixture:expr; presence) => {

@@ -40,7 +40,7 @@ pub(crate) async fn a_token_is_unknown_until_it_is_filled(fixture: Fixture) {
     let (engine, token, ada) = (&fixture.engine, hash(), identity(&fixture, "ada"));
     assert_eq!(get(engine, token).await, CachedSession::Unknown);
     engine.sessions.fill(&token, &ada).await.unwrap();
-    assert_eq!(get(engine, token).await, CachedSession::Live(ada));
+    assert_eq!(get(engine, token).await, CachedSession::Live(ada.into()));
     assert_eq!(get(engine, hash()).await, CachedSession::Unknown);
 }
 
@@ -49,9 +49,9 @@ pub(crate) async fn a_fill_never_replaces_and_a_put_does(fixture: Fixture) {
     let [old, new] = ["old", "new"].map(|name| identity(&fixture, name));
     engine.sessions.put(&token, &new).await.unwrap();
     engine.sessions.fill(&token, &old).await.unwrap();
-    assert_eq!(get(engine, token).await, CachedSession::Live(new), "a late fill is older than a put");
+    assert_eq!(get(engine, token).await, CachedSession::Live(new.into()), "a late fill is older than a put");
     engine.sessions.put(&token, &old).await.unwrap();
-    assert_eq!(get(engine, token).await, CachedSession::Live(old));
+    assert_eq!(get(engine, token).await, CachedSession::Live(old.into()));
 }
 
 pub(crate) async fn a_revoked_session_is_dead_under_every_hash(fixture: Fixture) {
@@ -113,12 +113,34 @@ pub(crate) async fn entries_and_tombstones_live_an_hour(fixture: Fixture) {
     engine.sessions.revoke(SessionId::new(), &[dead]).await.unwrap();
     fixture.advance(TTL - Duration::from_secs(1)).await;
     engine.sessions.put(&put, &ada).await.unwrap();
-    assert_eq!(get(engine, live).await, CachedSession::Live(ada.clone()));
+    assert_eq!(get(engine, live).await, CachedSession::Live(ada.clone().into()));
     assert_eq!(get(engine, dead).await, CachedSession::Revoked);
     fixture.advance(Duration::from_secs(1)).await;
     assert_eq!(get(engine, live).await, CachedSession::Unknown);
     assert_eq!(get(engine, dead).await, CachedSession::Unknown);
-    assert_eq!(get(engine, put).await, CachedSession::Live(ada), "a put starts the hour anew");
+    assert_eq!(get(engine, put).await, CachedSession::Live(ada.into()), "a put starts the hour anew");
+}
+
+pub(crate) async fn a_renewal_prolongs_what_says_the_same_and_changes_nothing_else(fixture: Fixture) {
+    let (engine, ada) = (&fixture.engine, identity(&fixture, "ada"));
+    let (same, empty, changed, dead) = (hash(), hash(), hash(), hash());
+    let ending = Identity { expires_at: fixture.clock.now() + Duration::from_mins(90), ..ada.clone() };
+    engine.sessions.fill(&same, &ada).await.unwrap();
+    engine.sessions.fill(&changed, &ending).await.unwrap();
+    engine.sessions.revoke(SessionId::new(), &[dead]).await.unwrap();
+    fixture.advance(TTL - Duration::from_secs(1)).await;
+    for token in [&same, &empty, &changed, &dead] {
+        engine.sessions.renew(token, &ada).await.unwrap();
+    }
+    assert_eq!(get(engine, changed).await, CachedSession::Live(ending.into()));
+    assert_eq!(get(engine, dead).await, CachedSession::Revoked);
+    fixture.advance(Duration::from_secs(1)).await;
+    for token in [same, empty] {
+        assert_eq!(get(engine, token).await, CachedSession::Live(ada.clone().into()));
+    }
+    for token in [changed, dead] {
+        assert_eq!(get(engine, token).await, CachedSession::Unknown);
+    }
 }
 
 pub(crate) async fn a_forgotten_token_is_asked_from_the_store_and_a_tombstone_is_not_forgotten(fixture: Fixture) {
@@ -141,8 +163,8 @@ pub(crate) async fn a_ticket_is_redeemed_once_by_one_of_a_hundred(fixture: Fixtu
         let engine = fixture.engine.clone();
         redeemers.spawn(async move { engine.sessions.redeem_ticket(&ticket).await.unwrap() });
     }
-    let redeemed: Vec<Identity> = redeemers.join_all().await.into_iter().flatten().collect();
-    assert_eq!(redeemed, [ada]);
+    let redeemed: Vec<_> = redeemers.join_all().await.into_iter().flatten().collect();
+    assert_eq!(redeemed, [ada.into()]);
     assert_eq!(fixture.engine.sessions.redeem_ticket(&ticket).await.unwrap(), None);
     assert_eq!(get(&fixture.engine, ticket).await, CachedSession::Unknown, "a ticket is no session token");
 }
@@ -154,7 +176,7 @@ pub(crate) async fn a_ticket_dies_after_thirty_seconds(fixture: Fixture) {
         engine.sessions.issue_ticket(ticket, &ada).await.unwrap();
     }
     fixture.advance(TICKET_TTL - Duration::from_secs(1)).await;
-    assert_eq!(engine.sessions.redeem_ticket(&early).await.unwrap(), Some(ada));
+    assert_eq!(engine.sessions.redeem_ticket(&early).await.unwrap(), Some(ada.into()));
     fixture.advance(Duration::from_secs(1)).await;
     assert_eq!(engine.sessions.redeem_ticket(&late).await.unwrap(), None);
 }
@@ -166,7 +188,7 @@ pub(crate) async fn a_ticket_of_a_revoked_session_is_worth_nothing(fixture: Fixt
     engine.sessions.issue_ticket(&his, &bob).await.unwrap();
     engine.sessions.revoke(ada.session_id, &[]).await.unwrap();
     assert_eq!(engine.sessions.redeem_ticket(&hers).await.unwrap(), None);
-    assert_eq!(engine.sessions.redeem_ticket(&his).await.unwrap(), Some(bob));
+    assert_eq!(engine.sessions.redeem_ticket(&his).await.unwrap(), Some(bob.into()));
 }
 
 pub(crate) async fn a_ticket_issued_while_its_session_ends_is_worth_nothing(fixture: Fixture) {

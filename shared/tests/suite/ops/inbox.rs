@@ -39,12 +39,20 @@ async fn replay(ops: &Ops, user: UserId, mut after: u64, head: u64) -> Vec<(u64,
     read
 }
 
+/// One connection: whoever holds it keeps everybody else waiting.
+fn lone() -> PoolConfig {
+    PoolConfig { max_size: 1, ..PoolConfig::default() }
+}
+
 on_both! {
     a_device_goes_on_where_it_acked_and_a_new_one_where_the_user_is,
     a_device_that_lost_entries_to_trimming_is_told,
     a_user_has_twenty_devices_and_those_not_seen_for_a_month_are_forgotten,
     pages_are_the_same_from_the_hot_copy_and_from_the_store,
     a_reconnect_inside_the_hot_window_asks_the_database_nothing,
+    a_device_that_was_here_is_answered_without_the_database_until_it_is_to_be_noted_again,
+    a_storm_of_new_devices_is_looked_up_and_noted_together with lone(),
+    an_account_that_is_deleted_meanwhile_spoils_nobody_elses_start with lone(),
 }
 
 async fn a_device_goes_on_where_it_acked_and_a_new_one_where_the_user_is(kit: &TestStore) {
@@ -52,10 +60,12 @@ async fn a_device_goes_on_where_it_acked_and_a_new_one_where_the_user_is(kit: &T
     let start = async |device: &str, pos| ops.inbox_start(ada.user_id, device, pos).await.unwrap();
     assert_eq!(start("phone", None).await, InboxStart { pos: 0, head: 0, recovered: true });
     fill(&ops, ada.user_id, 10).await;
+    relay(&ops).deliver().await.unwrap();
     assert_eq!(start("phone", None).await, InboxStart { pos: 0, head: 10, recovered: true });
     ops.engine().mailbox.ack(ada.user_id, "phone", 4).await.unwrap();
     assert_eq!(start("phone", None).await.pos, 4, "the ack is only in the engine yet");
     relay(&ops).flush_acks().await.unwrap();
+    assert_eq!(start("phone", None).await.pos, 4, "and now in both");
     let restarted = super::ops(kit);
     let start = async |device: &str, pos| restarted.inbox_start(ada.user_id, device, pos).await.unwrap();
     assert_eq!(start("phone", None).await.pos, 4, "and now in the store");
@@ -105,6 +115,60 @@ async fn pages_are_the_same_from_the_hot_copy_and_from_the_store(kit: &TestStore
     let queries = runs(kit, "inbox.page");
     let hot = replay(&ops, ada.user_id, 140, 150).await;
     assert_eq!((hot.as_slice(), runs(kit, "inbox.page")), (&cold[140..], queries), "the newest need no query");
+}
+
+async fn a_device_that_was_here_is_answered_without_the_database_until_it_is_to_be_noted_again(kit: &TestStore) {
+    let (ops, (_, ada)) = (ops(kit), sign_in(kit, "ada").await);
+    let start = async |device: &str| ops.inbox_start(ada.user_id, device, None).await.unwrap();
+    start("phone").await;
+    fill(&ops, ada.user_id, 3).await;
+    relay(&ops).deliver().await.unwrap();
+    ops.engine().mailbox.ack(ada.user_id, "phone", 2).await.unwrap();
+    relay(&ops).flush_acks().await.unwrap();
+    let (reads, notes) = (runs(kit, "inbox.start"), runs(kit, "inbox.register"));
+    assert_eq!(start("phone").await, InboxStart { pos: 2, head: 3, recovered: true });
+    assert_eq!((runs(kit, "inbox.start"), runs(kit, "inbox.register")), (reads, notes));
+    kit.clock.advance(Duration::from_hours(25));
+    assert_eq!(start("phone").await, InboxStart { pos: 2, head: 3, recovered: true });
+    assert_eq!((runs(kit, "inbox.start"), runs(kit, "inbox.register")), (reads + 1, notes + 1));
+}
+
+async fn a_storm_of_new_devices_is_looked_up_and_noted_together(kit: &TestStore) {
+    let (ops, (_, ada)) = (ops(kit), sign_in(kit, "ada").await);
+    let (release, occupied) = occupy(kit).await;
+    let starts: Vec<_> = (0..100)
+        .map(|n| {
+            let ops = ops.clone();
+            spawn(async move { ops.inbox_start(ada.user_id, &format!("device{}", n % 10), None).await.unwrap() })
+        })
+        .collect();
+    drop(release);
+    occupied.await.unwrap().unwrap();
+    for start in starts {
+        assert_eq!(start.await.unwrap(), InboxStart { pos: 0, head: 0, recovered: true });
+    }
+    let names = async |c: &mut _| testing::texts(c, "select device from inbox_cursors order by device").await;
+    assert_eq!(kit.store.read("test.devices", names).await.unwrap().len(), 10);
+    // One for who came first, one for those that came while it was under way, one for who came later still.
+    assert!(runs(kit, "inbox.start") <= 3 && runs(kit, "inbox.register") <= 3);
+}
+
+async fn an_account_that_is_deleted_meanwhile_spoils_nobody_elses_start(kit: &TestStore) {
+    let (ops, (_, ada)) = (ops(kit), sign_in(kit, "ada").await);
+    let nobody = UserId::new();
+    let (release, occupied) = occupy(kit).await;
+    let ask = |user| {
+        let ops = ops.clone();
+        spawn(async move { ops.inbox_start(user, "phone", None).await })
+    };
+    let starts = [ask(ada.user_id), ask(nobody), ask(nobody), ask(ada.user_id)];
+    drop(release);
+    occupied.await.unwrap().unwrap();
+    for start in starts {
+        assert_eq!(start.await.unwrap().unwrap(), InboxStart { pos: 0, head: 0, recovered: true });
+    }
+    let names = async |c: &mut _| testing::texts(c, "select device from inbox_cursors").await;
+    assert_eq!(kit.store.read("test.devices", names).await.unwrap(), ["phone"]);
 }
 
 async fn a_reconnect_inside_the_hot_window_asks_the_database_nothing(kit: &TestStore) {
