@@ -78,10 +78,16 @@ pub(crate) struct Log {
     epoch: Option<Epoch>,
     /// The newest number; `None` until the topic's top is known.
     head: Option<u64>,
+    /// Nothing for a topic that is quiet: most inboxes are.
+    held: Option<Box<Held>>,
+}
+
+/// What a log holds: blocks, and the bytes and frames in them.
+#[derive(Default)]
+struct Held {
     blocks: VecDeque<Block>,
-    /// Bytes and frames held.
-    held_bytes: usize,
-    held_frames: usize,
+    bytes: usize,
+    frames: usize,
 }
 
 impl Log {
@@ -97,7 +103,7 @@ impl Log {
 
     /// How many frames are held.
     pub(crate) fn held_frames(&self) -> usize {
-        self.held_frames
+        self.held.as_ref().map_or(0, |held| held.frames)
     }
 
     /// The first life has generation 0.
@@ -158,23 +164,24 @@ impl Log {
             return Append::Known;
         }
         self.head = Some(head + ends.len() as u64);
-        self.held_bytes += bytes.len();
-        self.held_frames += ends.len();
-        self.blocks.push_back(Block { first: head + 1, ends, bytes: bytes.freeze() });
+        let held = self.held.get_or_insert_default();
+        held.bytes += bytes.len();
+        held.frames += ends.len();
+        held.blocks.push_back(Block { first: head + 1, ends, bytes: bytes.freeze() });
         Append::Done
     }
 
     /// Drops the oldest blocks while the newer ones alone reach the bounds.
     pub(crate) fn trim(&mut self, messages: usize, bytes: usize) {
-        while let Some(oldest) = self.blocks.front() {
-            let (frames_left, bytes_left) =
-                (self.held_frames - oldest.ends.len(), self.held_bytes - oldest.bytes.len());
+        let Some(held) = &mut self.held else { return };
+        while let Some(oldest) = held.blocks.front() {
+            let (frames_left, bytes_left) = (held.frames - oldest.ends.len(), held.bytes - oldest.bytes.len());
             let enough = frames_left >= messages || bytes_left >= bytes;
-            if !enough || self.blocks.len() == 1 {
+            if !enough || held.blocks.len() == 1 {
                 break;
             }
-            (self.held_frames, self.held_bytes) = (frames_left, bytes_left);
-            self.blocks.pop_front();
+            (held.frames, held.bytes) = (frames_left, bytes_left);
+            held.blocks.pop_front();
         }
     }
 
@@ -184,8 +191,7 @@ impl Log {
     }
 
     fn forget(&mut self) {
-        self.blocks = VecDeque::new();
-        (self.held_bytes, self.held_frames) = (0, 0);
+        self.held = None;
     }
 
     /// A cursor at `seq` in this life.
@@ -199,14 +205,15 @@ impl Log {
             return Pulled::Reset;
         }
         let Some(head) = self.head.filter(|head| *head > cursor.seq) else { return Pulled::UpToDate };
-        debug_assert!(self.blocks.back().is_none_or(|block| block.last() == head), "the newest block ends at the head");
+        let Some(Held { blocks, .. }) = self.held.as_deref() else { return Pulled::Behind };
+        debug_assert!(blocks.back().is_none_or(|block| block.last() == head), "the newest block ends at the head");
         let next = cursor.seq + 1;
-        let newer = self.blocks.iter().rev().take_while(|block| block.last() >= next).count();
-        let start = self.blocks.len() - newer;
-        if self.blocks.get(start).is_none_or(|block| block.first > next) {
+        let newer = blocks.iter().rev().take_while(|block| block.last() >= next).count();
+        let start = blocks.len() - newer;
+        if blocks.get(start).is_none_or(|block| block.first > next) {
             return Pulled::Behind;
         }
-        for block in self.blocks.range(start..) {
+        for block in blocks.range(start..) {
             let frames = block.from((cursor.seq + 1).max(block.first));
             cursor.seq = block.last();
             if !push(frames) {
@@ -219,7 +226,8 @@ impl Log {
     /// How far a cursor is behind: frames, and bytes as far as the log still has them.
     pub(crate) fn lag(&self, cursor: Cursor) -> (u64, usize) {
         let Some(head) = self.head.filter(|_| cursor.generation == self.generation) else { return (0, 0) };
-        let bytes = self.blocks.iter().filter(|block| block.first > cursor.seq).map(|block| block.bytes.len()).sum();
+        let blocks = self.held.iter().flat_map(|held| &held.blocks);
+        let bytes = blocks.filter(|block| block.first > cursor.seq).map(|block| block.bytes.len()).sum();
         (head.saturating_sub(cursor.seq), bytes)
     }
 }
@@ -289,7 +297,7 @@ mod tests {
             append(&mut log, n, 1);
         }
         log.trim(4, 1 << 20);
-        assert_eq!(log.held_frames, 4);
+        assert_eq!(log.held_frames(), 4);
         assert_eq!(read(&log, &mut log.cursor(5)).0, Pulled::Behind);
         assert_eq!(read(&log, &mut log.cursor(6)).1, frames(7..=10));
         log.cool();
@@ -327,7 +335,7 @@ mod tests {
                 let first = log.head().unwrap() + 1;
                 append(&mut log, first, count);
                 log.trim(16, 1 << 20);
-                prop_assert!(log.held_frames < 16 + 8);
+                prop_assert!(log.held_frames() < 16 + 8);
             }
         }
     }

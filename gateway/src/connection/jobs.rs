@@ -95,7 +95,7 @@ impl Connection {
                 self.enter(joined.subscription);
             }
             Done::Watching { entered, states, reply } => {
-                self.watching = entered;
+                self.watching = entered.into_boxed_slice();
                 for state in states {
                     self.wire.push(pump::presence(state).1);
                 }

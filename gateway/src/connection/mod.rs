@@ -42,7 +42,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use inbound::Input;
 use jobs::Done;
-use outbox::{CloseRequest, Outbox, Revoked};
+use outbox::{CloseRequest, Notes, Outbox, Revoked};
 use reader::Reader;
 use shared::protocol::{
     CloseReason,
@@ -89,7 +89,7 @@ pub(crate) struct Connection {
     rooms: Vec<Subscription>,
     inbox: Option<Subscription>,
     /// Topics entered for presence only.
-    watching: Vec<crate::hub::Entered>,
+    watching: Box<[crate::hub::Entered]>,
     job: Option<BoxFuture<'static, Done>>,
     /// Rooms revoked while the job runs, which may be entering one of them.
     revoked_meanwhile: Revoked,
@@ -135,7 +135,7 @@ impl Connection {
             session,
             rooms: Vec::new(),
             inbox: None,
-            watching: Vec::new(),
+            watching: Box::default(),
             job: None,
             revoked_meanwhile: Revoked::default(),
             fragments: 0,
@@ -230,14 +230,15 @@ impl Connection {
 
     fn take_notes(&mut self) -> Result<(), CloseRequest> {
         let Some(notes) = self.outbox.take() else { return Ok(()) };
-        if let Some(request) = notes.close {
+        let Notes { close, ping, revoked } = *notes;
+        if let Some(request) = close {
             return Err(request);
         }
-        self.leave_revoked(&notes.revoked);
+        self.leave_revoked(&revoked);
         if self.job.is_some() {
-            self.revoked_meanwhile.merge(notes.revoked);
+            self.revoked_meanwhile.merge(revoked);
         }
-        if notes.ping {
+        if ping {
             self.pinged_at_ms = self.node.now_ms();
             self.wire.push(frame::ping());
         }
@@ -275,4 +276,19 @@ impl Connection {
 /// A close without a time to come back.
 fn close(reason: CloseReason) -> CloseRequest {
     CloseRequest { reason, retry_after_ms: 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topic::Topic;
+
+    /// A connection's memory is decided here: whoever adds a field finds out, and weighs what it costs ten thousand times.
+    #[test]
+    fn what_every_connection_holds_stays_small() {
+        // The task adds the runtime's header and is rounded up to 128 bytes.
+        assert!(size_of::<Task>() <= 520, "{}", size_of::<Task>());
+        assert!(size_of::<Outbox>() <= 272, "{}", size_of::<Outbox>());
+        assert!(size_of::<Topic>() <= 264, "{}", size_of::<Topic>());
+    }
 }

@@ -103,12 +103,6 @@ pub(crate) struct Notes {
     pub(crate) revoked: Revoked,
 }
 
-impl Notes {
-    fn is_empty(&self) -> bool {
-        self.close.is_none() && !self.ping && self.revoked.is_empty()
-    }
-}
-
 /// The shared half of a connection.
 #[derive(Debug)]
 pub(crate) struct Outbox {
@@ -125,7 +119,7 @@ pub(crate) struct Outbox {
     woken: AtomicBool,
     /// Set when `notes` holds something: an ordinary turn takes no lock.
     noted: AtomicBool,
-    notes: Mutex<Notes>,
+    notes: Mutex<Option<Box<Notes>>>,
     /// Set when `ephemeral` holds something.
     fleeting: AtomicBool,
     ephemeral: Mutex<Vec<(EphemeralKey, Bytes)>>,
@@ -326,16 +320,15 @@ impl Outbox {
     }
 
     /// Takes what was left since the last time.
-    pub(crate) fn take(&self) -> Option<Notes> {
+    pub(crate) fn take(&self) -> Option<Box<Notes>> {
         if !self.noted.swap(false, Ordering::AcqRel) {
             return None;
         }
-        let notes = std::mem::take(&mut *self.notes.lock().unwrap_or_else(PoisonError::into_inner));
-        (!notes.is_empty()).then_some(notes)
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn note(&self, change: impl FnOnce(&mut Notes)) {
-        change(&mut self.notes.lock().unwrap_or_else(PoisonError::into_inner));
+        change(self.notes.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default());
         self.noted.store(true, Ordering::Release);
         self.wake();
     }
@@ -389,7 +382,7 @@ mod tests {
         for room in rooms[..REVOKED].iter().chain(&rooms[..REVOKED]) {
             outbox.revoke_room(room);
         }
-        let Notes { revoked, .. } = outbox.take().unwrap();
+        let Notes { revoked, .. } = *outbox.take().unwrap();
         assert_eq!(revoked, Revoked::Rooms(rooms[..REVOKED].to_vec()));
         assert!(revoked.covers(&rooms[0]) && !revoked.covers(&rooms[REVOKED]));
         let mut all = revoked;

@@ -8,6 +8,7 @@ use crate::{
     engine::{broker::MemoryBroker, mailbox::AckEntry, shards::lock},
     id::UserId,
 };
+use smallvec::SmallVec;
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, Mutex},
@@ -43,8 +44,8 @@ struct Boxes {
 struct HotCopy {
     head: u64,
     entries: VecDeque<MailboxEntry>,
-    /// Few: a user's devices.
-    places: Vec<(Box<str>, Place)>,
+    /// A user's devices: one, for most.
+    places: SmallVec<[(Box<str>, Place); 1]>,
     bytes: usize,
     /// What the total was last charged with for this copy.
     charged: usize,
@@ -149,7 +150,7 @@ impl Boxes {
         let bytes = &mut self.bytes;
         let copy = self.by_user.entry(user).or_insert_with(|| {
             *bytes += BOX_BYTES;
-            HotCopy { head, entries: VecDeque::new(), places: Vec::new(), bytes: 0, charged: 0, touch }
+            HotCopy { head, entries: VecDeque::new(), places: SmallVec::new(), bytes: 0, charged: 0, touch }
         });
         self.by_touch.remove(&copy.touch);
         copy.touch = touch;
@@ -201,7 +202,6 @@ impl HotCopy {
             self.places.swap_remove(oldest);
             self.bytes -= PLACE_BYTES;
         }
-        self.places.reserve_exact(1);
         self.places.push((device.into(), place));
         self.bytes += PLACE_BYTES;
     }
