@@ -104,7 +104,7 @@ async fn a_session_revoked_while_redis_is_away_is_refused_everywhere_within_a_se
         assert!(ops.authenticate(token.expose()).await.unwrap().is_some());
     }
     let cached = fleet.processes[1].engine().sessions.get(&token.hash()).await.unwrap();
-    assert_eq!(cached, CachedSession::Live(ada.clone()));
+    assert_eq!(cached, CachedSession::Live(ada.clone().into()));
 
     fleet.proxy.refuse().await;
     fleet.until(false).await;
