@@ -22,12 +22,7 @@ pub(crate) struct Asked {
 }
 
 /// Does what `auth`, `ack` and `watch` do on a socket, or `join` of every room for somebody unknown.
-pub(super) async fn open(
-    node: Arc<Node>,
-    outbox: Arc<Outbox>,
-    who: Option<Arc<Identity>>,
-    asked: Asked,
-) -> Done {
+pub(super) async fn open(node: Arc<Node>, outbox: Arc<Outbox>, who: Option<Arc<Identity>>, asked: Asked) -> Done {
     let Asked { rooms, watch, after } = asked;
     let since = |room: RoomName| {
         let at = after.room(&room);
