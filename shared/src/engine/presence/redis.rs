@@ -8,7 +8,7 @@ use crate::{
     engine::{
         EngineError,
         broker::redis::{letter, presence},
-        redis::{Link, Reply, Script},
+        redis::{Link, PRESENCE, Reply, Script},
     },
     id::UserId,
     protocol::{command::Status, event::PresenceState},
@@ -129,7 +129,7 @@ impl RedisPresence {
 
     async fn run(&self, what: &'static str, script: &Script, own: Vec<Value>) -> Result<Reply, EngineError> {
         let link = &self.0;
-        let base = link.keys().tagged("presence", "");
+        let base = link.keys().tagged(PRESENCE, "");
         let key = format!("{base}leases");
         let args = [vec![base.into(), link.publish_command(), link.now()], own].concat();
         link.run(what, script, vec![key], args).await

@@ -29,7 +29,7 @@
 //! | `{presence}ch:<user>` | changes of a user's presence |
 //! | `{control}ch` | what every node must hear |
 //! | `{bell}ch` | inbox rows were committed |
-//! | `{pN}canary:<process>` | a process's proof that it still hears |
+//! | `{…}canary:<process>` | under every tag of a channel: a process's proof that it still hears |
 //!
 //! "Lives" is about what Redis is told, give or take a minute; nothing lives for ever. What a contract promises is decided by the scripts, which look
 //! at the time themselves: a key may outlive its meaning, never the reverse.
@@ -47,10 +47,15 @@ use std::{
 use uuid::Uuid;
 
 /// Into how many hash tags topics are spread. Part of the data's layout: never changed while processes run.
-pub(in crate::engine) const PARTITIONS: u16 = 64;
+const PARTITIONS: u16 = 64;
 
 /// Into how many hash tags sessions are spread. Few, because a revocation leaves its mark in each of them.
 pub(in crate::engine) const SESSION_PARTITIONS: u8 = 16;
+
+/// Hash tags of what is not spread.
+pub(in crate::engine) const PRESENCE: &str = "presence";
+const CONTROL: &str = "control";
+const BELL: &str = "bell";
 
 /// Names keys. A cheap clone.
 #[derive(Clone, Debug)]
@@ -79,23 +84,25 @@ impl Keys {
         match topic {
             Topic::Room(room) => self.in_partition(room.as_str(), "ch:room", room),
             Topic::Inbox(user) => self.user("ch:inbox", *user),
-            Topic::Presence(user) => self.tagged("presence", &format!("ch:{user}")),
+            Topic::Presence(user) => self.tagged(PRESENCE, &format!("ch:{user}")),
         }
     }
 
     /// The channel that every node hears.
     pub(in crate::engine) fn control_channel(&self) -> String {
-        self.tagged("control", "ch")
+        self.tagged(CONTROL, "ch")
     }
 
     /// The channel of the bell.
     pub(in crate::engine) fn bell_channel(&self) -> String {
-        self.tagged("bell", "ch")
+        self.tagged(BELL, "ch")
     }
 
-    /// The channel on which a process hears itself in one partition.
-    pub(in crate::engine) fn canary_channel(&self, partition: u16, process: Uuid) -> String {
-        self.tagged(&format!("p{partition}"), &format!("canary:{process}"))
+    /// The channels on which a process hears itself: one under every hash tag that a channel can have. The tags' slots
+    /// may be on different nodes of a Cluster, and move one by one.
+    pub(in crate::engine) fn canary_channels(&self, process: Uuid) -> impl Iterator<Item = String> {
+        let tags = (0..PARTITIONS).map(|n| format!("p{n}")).chain([PRESENCE, CONTROL, BELL].map(str::to_owned));
+        tags.map(move |tag| self.tagged(&tag, &format!("canary:{process}")))
     }
 
     /// The keys of a user's mailbox, in the order its scripts take them.
@@ -199,6 +206,22 @@ mod tests {
             let mark = keys.ended(session_partition(&token), session);
             assert_eq!(mark, format!("{}{session}", keys.ended_base(&token)));
             assert!([keys.token(&token), keys.ticket(&token)].iter().all(|key| slot(key) == slot(&mark)));
+        }
+    }
+
+    #[test]
+    fn a_canary_is_beside_every_channel() {
+        fn tag(name: &str) -> &str {
+            name.split_once('{').unwrap().1.split_once('}').unwrap().0
+        }
+        let keys = Keys::new("pitchey");
+        let canaries: Vec<_> = keys.canary_channels(Uuid::nil()).collect();
+        let user = UserId::new();
+        let mut channels = vec![keys.control_channel(), keys.bell_channel(), keys.channel(&Topic::Presence(user))];
+        channels.push(keys.channel(&Topic::Inbox(user)));
+        channels.extend((0..1_000).map(|n| keys.channel(&Topic::Room(format!("public:{n}").parse().unwrap()))));
+        for channel in channels {
+            assert!(canaries.iter().any(|canary| tag(canary) == tag(&channel)), "{channel}");
         }
     }
 

@@ -31,7 +31,7 @@ mod script;
 pub(in crate::engine) use cache::{CACHE_FORGET, CACHE_GET, CACHE_PUT, millis};
 pub use health::EngineHealth;
 pub use info::ServerInfo;
-pub(in crate::engine) use keys::{Keys, PARTITIONS, SESSION_PARTITIONS, partition, session_partition};
+pub(in crate::engine) use keys::{Keys, PRESENCE, SESSION_PARTITIONS, partition, session_partition};
 pub(in crate::engine) use life::{Life, Task};
 pub(in crate::engine) use link::{Link, Route};
 pub use lives::LinkHealth;

@@ -123,6 +123,23 @@ async fn a_slot_that_moves_takes_its_subscriptions_along_in_the_end() {
     until_heard(&here, &mut node, &room).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_hears_of_revocations_again_when_the_slot_they_travel_on_has_moved() {
+    let Some(cluster) = cluster().await else { return };
+    let (here, there, user) = (engine_at(cluster.url()), engine_at(cluster.url()), UserId::new());
+    let mut node = Node::attach(&there).await;
+    until_up(&there).await;
+    let told = |delivery: &Delivery| matches!(delivery, Delivery::Control(Control::UserRevoked(who)) if *who == user);
+    here.broker.control(Control::UserRevoked(user)).await.unwrap();
+    wait_for(&mut node, told).await;
+    let slot = cluster.slot_of("{control}").await;
+    let from = cluster.owner_of(slot).await;
+    cluster.migrate(slot, (from + 1) % 3).await;
+    wait_for(&mut node, is_lost).await;
+    when_it_works(|| here.broker.control(Control::UserRevoked(user))).await;
+    wait_for(&mut node, told).await;
+}
+
 /// The partition of a room, found by where its keys are.
 async fn partition(cluster: &RedisCluster, room: &RoomName) -> u16 {
     cluster.slot_of(room.as_str()).await % 64

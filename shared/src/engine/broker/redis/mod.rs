@@ -22,7 +22,7 @@ use crate::{
     engine::{
         Bell, EngineError,
         bell::Rings,
-        redis::{EngineHealth, Link, Lives, PARTITIONS, Route, Script, ServerInfo},
+        redis::{EngineHealth, Link, Lives, Route, Script, ServerInfo},
     },
     id::UserId,
     protocol::{Epoch, Position, RoomName},
@@ -86,13 +86,13 @@ impl RedisBroker {
     /// Begins to listen, in the background.
     pub(in crate::engine) fn new(link: Link) -> Self {
         let (process, keys) = (Uuid::now_v7(), link.keys());
-        // A Cluster's nodes can lose their subscriptions one by one; elsewhere there is one connection.
-        let watched = if link.is_cluster() { PARTITIONS } else { 1 };
+        // A Cluster's slots can lose their subscriptions one by one; elsewhere there is one connection.
+        let watched = if link.is_cluster() { usize::MAX } else { 1 };
         let shared = Arc::new(Shared {
             lives: Lives::new("for subscriptions", link.clock().clone()),
             control: keys.control_channel(),
             bell: keys.bell_channel(),
-            canaries: (0..watched).map(|partition| keys.canary_channel(partition, process)).collect(),
+            canaries: keys.canary_channels(process).take(watched).collect(),
             registry: Registry::default(),
             route: link.route(),
             missed: AtomicU64::new(0),

@@ -11,7 +11,7 @@
 //!   announces the loss, so that what is published after the filling is heard.
 //! * fred drops messages when the dispatcher is too slow, and says so: that is a loss like any other.
 //! * A subscription that has silently gone (a slot that moved to another node, a proxy in between) is found by the
-//!   canary: this process publishes to a channel of its own in every partition, and must hear itself.
+//!   canary: this process publishes to channels of its own, one under every hash tag, and must hear itself.
 
 use super::{
     Shared,
@@ -216,12 +216,14 @@ async fn probe(life: &Life) -> Result<std::convert::Infallible, Error> {
 
 /// Publishes to itself, until it does not hear itself.
 async fn canary(shared: &Shared, heard: &Mutex<HashSet<String>>) -> Error {
+    let mut patience = Patience::default();
     loop {
         tokio::time::sleep(CANARY).await;
         if shared.lives.now().is_none() {
             continue; // the subscriptions are not confirmed yet
         }
         crate::engine::shards::lock(heard).clear();
+        let missed = shared.missed.load(Ordering::Relaxed);
         let mut sent = Vec::new();
         for channel in &shared.canaries {
             // Without a way to publish there is nothing to hear, and the probe still watches the connection.
@@ -231,9 +233,27 @@ async fn canary(shared: &Shared, heard: &Mutex<HashSet<String>>) -> Error {
         }
         tokio::time::sleep(CANARY).await;
         let heard = crate::engine::shards::lock(heard);
-        if let Some(silent) = sent.into_iter().find(|channel| !heard.contains(*channel)) {
+        let silent = sent.into_iter().find(|channel| !heard.contains(*channel));
+        let overrun = shared.missed.load(Ordering::Relaxed) != missed;
+        if let Some(silent) = patience.judge(silent, overrun) {
             return Error::new(ErrorKind::Routing, format!("nothing is heard any more on {silent}"));
         }
+    }
+}
+
+/// What a canary's silence means. Among the messages that fred drops in an overload may be the canaries themselves, and
+/// to begin anew would make the overload worse: so that excuses a silence, but not two in a row.
+#[derive(Debug, Default)]
+struct Patience {
+    spent: bool,
+}
+
+impl Patience {
+    /// The channel to give the connection up for, if it is to be given up.
+    fn judge<'a>(&mut self, silent: Option<&'a String>, overrun: bool) -> Option<&'a String> {
+        let excused = overrun && !self.spent;
+        self.spent = silent.is_some() && excused;
+        silent.filter(|_| !excused)
     }
 }
 
@@ -261,5 +281,24 @@ async fn keep_rooms(route: &Route, topics: Vec<Topic>) {
                 tracing::debug!(%problem, "rooms were not touched");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_overload_excuses_one_silence_and_not_the_next() {
+        let channel = "canary".to_owned();
+        let (silent, mut patience) = (Some(&channel), Patience::default());
+        assert_eq!(patience.judge(silent, true), None);
+        assert_eq!(patience.judge(silent, true), silent);
+        let mut patience = Patience::default();
+        for _ in 0..3 {
+            assert_eq!(patience.judge(silent, true), None);
+            assert_eq!(patience.judge(None, true), None, "heard again");
+        }
+        assert_eq!(patience.judge(silent, false), silent, "nothing was dropped: it is gone");
     }
 }
