@@ -55,9 +55,10 @@ async fn drained(node: &Node) {
     }
 }
 
-/// Renews the lease. If it had run out (a stalled process, a flushed engine) every connection joins again, which
-/// nobody notices within the grace. A node that could not tell of a connection's end ends its lease by itself first:
-/// else that connection would be there for as long as the node lives.
+/// Renews the lease. If it had run out (a stalled process, a flushed engine) or the engine lost writes, every connection
+/// joins again, which nobody notices within the grace. A node that could not tell of a connection's end ends its lease by
+/// itself first: else that connection would be there for as long as the node lives. So does one that may not have heard
+/// what a renewal found.
 async fn renew(node: &Node) -> Result<(), EngineError> {
     let presence = &node.engine().presence;
     if node.owes_presence.swap(false, Ordering::AcqRel)
@@ -66,15 +67,16 @@ async fn renew(node: &Node) -> Result<(), EngineError> {
         node.owes_presence.store(true, Ordering::Release);
         return Err(problem);
     }
-    if presence.renew(&node.incarnation).await? == Renewal::Prolonged {
-        return Ok(());
-    }
-    let joined = join_all(node).await;
-    if joined.is_err() {
-        // The lease is there and some connections are not: begin again.
+    let renewed = match presence.renew(&node.incarnation).await {
+        Ok(Renewal::Prolonged) => Ok(()),
+        Ok(Renewal::Started) => join_all(node).await,
+        Err(problem) => Err(problem),
+    };
+    if renewed.is_err() {
+        // The lease may be there, and some connections not: begin again.
         node.owes_presence.store(true, Ordering::Release);
     }
-    joined
+    renewed
 }
 
 async fn join_all(node: &Node) -> Result<(), EngineError> {

@@ -13,6 +13,9 @@
 //! * A node sweeps nobody in the first [`QUIET`] after it connected to an engine outside its process.
 //! * A node that was silent for longer than its lease may find it swept: then [`Presence::renew`] answers
 //!   [`Renewal::Started`], and the node joins every connection it has again. Within the grace nobody notices.
+//! * An engine that lost its last writes (a replica took over, a server came back from a snapshot) may lack connections
+//!   and still have some that are gone. So a renewal there ends the lease that was begun before, as if all its
+//!   connections had left now, and answers [`Renewal::Started`] too.
 //! * Every announced state has a version `max(v + 1, now in ms)`: versions only grow, also over a flushed engine.
 //! * `snapshot` is what was announced last, and how many connections there are now. The version of a user who went
 //!   offline is remembered for [`REMEMBER`] (and [`REMEMBERED`] users); a user nobody has heard of is `offline`, version
@@ -64,7 +67,8 @@ pub struct Incarnation {
 pub enum Renewal {
     /// The lease was there: nothing to do.
     Prolonged,
-    /// The lease is new, or had run out and was swept: the node joins every connection it has (again).
+    /// The lease is new, had run out and was swept, or was begun before the engine lost writes: the node joins every
+    /// connection it has (again). Said once.
     Started,
 }
 

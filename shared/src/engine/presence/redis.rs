@@ -49,7 +49,12 @@ impl RedisPresence {
 
     pub(super) async fn renew(&self, node: &Incarnation) -> Result<Renewal, EngineError> {
         let mut reply = self.run("renew a node's lease", &RENEW, vec![node.id.to_string().into()]).await?;
-        Ok(if reply.number()? == 1 { Renewal::Started } else { Renewal::Prolonged })
+        let (started, ended): (_, String) = (reply.number()? == 1, reply.parsed()?);
+        if !ended.is_empty() {
+            // If this fails a sweep does it. The answer must not be lost over it: it is given once.
+            let _ = self.work_off(node, ended).await;
+        }
+        Ok(if started { Renewal::Started } else { Renewal::Prolonged })
     }
 
     pub(super) async fn join(
@@ -116,12 +121,16 @@ impl RedisPresence {
     }
 
     pub(super) async fn retire(&self, node: &Incarnation) -> Result<(), EngineError> {
-        let mut again = String::new();
+        self.work_off(node, String::new()).await
+    }
+
+    /// Lets everybody leave whom a lease holds: the node's present one, or one that ended already, by its number.
+    async fn work_off(&self, node: &Incarnation, mut lease: String) -> Result<(), EngineError> {
         loop {
             let share = i64::try_from(SHARE).expect("it is small");
-            let args = vec![node.id.to_string().into(), share.into(), again.into()];
-            again = self.run("retire a node", &RETIRE, args).await?.parsed()?;
-            if again.is_empty() {
+            let args = vec![node.id.to_string().into(), share.into(), lease.into()];
+            lease = self.run("end a node's lease", &RETIRE, args).await?.parsed()?;
+            if lease.is_empty() {
                 return Ok(());
             }
         }

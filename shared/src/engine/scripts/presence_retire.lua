@@ -1,6 +1,7 @@
 -- An incarnation ends in good order: as if its connections had left now.
--- ARGV  1-3 see roster.lua  4 incarnation  5 at most so many users at once  6 what this answered before, or empty
--- Answers nothing when it is done; else what it wants to be called again with.
+-- ARGV  1-3 see roster.lua  4 incarnation  5 at most so many users at once
+--       6 the number of a lease that ended already, or empty
+-- Answers nothing when it is done; else the number to be called again with.
 
 local most, number = tonumber(ARGV[5]), ARGV[6]
 if number == '' then

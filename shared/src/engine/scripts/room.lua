@@ -6,13 +6,6 @@ local SLACK_EVENTS, SLACK_BYTES, SLACK_AGE = 100, 131072, 60000
 -- How long keys live, and how often they are told so.
 local ROOM_LIVES, LOG_LIVES, IDS_LIVE, KEEP = 900000, 720000, 1200000, 60000
 
--- Which history of writes this server continues: another one after a failover or a restart, which may have lost writes.
--- It costs 2 µs, and it is the server itself that says it: no node can be mistaken about it.
-local function server()
-  local id = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
-  return string.sub(id or '', 1, 16)
-end
-
 -- The room, born anew if it is not there, over, or of a server whose last writes may be lost.
 local function open(keys, now, channel, numsub, epoch)
   local got = redis.call('HMGET', keys[1], 'epoch', 'seq', 'used', 'server', 'bytes', 'oldest', 'ids', 'kept')

@@ -4,7 +4,7 @@
 --   leases            zset  incarnation -> last renewal
 --   numbers           string  the newest number
 --   names             hash  incarnation -> number of its present lease, new each time a lease begins
---   told              set   numbers whose node has been told that its lease is a new one
+--   servers           hash  number -> the server that told the node that this lease is a new one
 --   lease:<number>    set   users with a connection under it
 --   dead              zset  number -> last renewal: leases that ended and are being worked off
 --   user:<user>       hash  "status", "v" as announced last; "<number>/<connection>" -> status of a connection
@@ -70,7 +70,7 @@ local function bury(incarnation, since)
   redis.call('ZREM', key('leases'), incarnation)
   if not number then return end
   redis.call('HDEL', key('names'), incarnation)
-  redis.call('SREM', key('told'), number)
+  redis.call('HDEL', key('servers'), number)
   redis.call('ZADD', key('dead'), since, number)
 end
 

@@ -56,9 +56,8 @@ async fn a_sentinel_failover_is_a_loss_and_new_epochs_and_then_all_is_well() {
     wait_for(&mut node, |delivery| matches!(delivery, Delivery::Event { pos, .. } if *pos == after)).await;
     assert!(!engine.broker.history(&room, Some(before), 10).await.unwrap().recovered);
     // Whether the replica knew of the lease or not, the node joins again and versions go on.
-    if when_it_works(|| engine.presence.renew(&gateway)).await == Renewal::Started {
-        engine.presence.join(&gateway, user, 1, Status::Online).await.unwrap();
-    }
+    assert_eq!(when_it_works(|| engine.presence.renew(&gateway)).await, Renewal::Started);
+    engine.presence.join(&gateway, user, 1, Status::Online).await.unwrap();
     engine.presence.set(&gateway, user, 1, Status::Away).await.unwrap();
     assert!(engine.presence.snapshot(&[user]).await.unwrap()[0].v > version);
     assert_eq!(engine.health().unwrap().deployment, "sentinel");
