@@ -23,6 +23,7 @@ mod health;
 mod invalidate;
 
 use crate::{engine::Engine, lifecycle::Lifecycle, metrics::Metrics, ops::OpsError, store::Store};
+use deliver::Round;
 use health::Health;
 use std::time::Duration;
 
@@ -70,11 +71,14 @@ impl Relay {
         let mut health = Health::new("delivery of inbox entries");
         loop {
             let stopping = lifecycle.stopping();
-            let outcome = self.deliver().await;
+            let (outcome, others_go_on) = match self.deliver_what_can_be().await {
+                Ok(Round { refused: Some(error), .. }) => (Err(error), !self.engine_is_away()),
+                outcome => (outcome.map(drop), false),
+            };
             if outcome.is_err() {
                 self.metrics.relay_failed();
             }
-            let back_off = health.note(outcome.map(drop));
+            let back_off = health.note(outcome).filter(|_| !others_go_on);
             if stopping {
                 return;
             }
@@ -90,6 +94,10 @@ impl Relay {
                 () = wait => {}
             }
         }
+    }
+
+    fn engine_is_away(&self) -> bool {
+        self.engine.health().is_some_and(|health| !health.commands.up)
     }
 
     async fn keep_cursors(&self, lifecycle: &Lifecycle) {

@@ -3,11 +3,14 @@
 use super::*;
 use proptest::prelude::*;
 use shared::{
+    config::RedisConfig,
     engine::{AckEntry, Appended},
     lifecycle::Lifecycle,
     metrics::Metrics,
     relay::Relay,
+    secret::Secret,
     store::{Store, inbox::TrimLimits},
+    testkit::{RedisOptions, RedisServer, available},
 };
 use std::{
     pin::pin,
@@ -73,6 +76,7 @@ on_both! {
     a_mailbox_ahead_of_a_restored_store_begins_anew,
     the_bell_wakes_a_running_relay_and_the_soft_stop_flushes_the_last_acks,
     a_relay_outlives_a_database_that_goes_away with impatient(),
+    an_inbox_that_cannot_be_delivered_keeps_no_other_one_waiting,
     the_ack_of_a_deleted_user_does_not_hold_up_the_others,
     trimming_keeps_what_the_slowest_device_has_not_read_and_what_is_not_delivered,
 }
@@ -176,6 +180,39 @@ async fn a_relay_outlives_a_database_that_goes_away(kit: &TestStore) {
     occupied.await.unwrap().unwrap();
     assert_eq!(receive(&mut node, 3).await, [1, 2, 3]);
     life.shutdown(PATIENCE).await;
+}
+
+async fn an_inbox_that_cannot_be_delivered_keeps_no_other_one_waiting(kit: &TestStore) {
+    let Some(server) = available("Redis", RedisServer::start(&RedisOptions::default()).await) else { return };
+    let config = RedisConfig { url: Some(Secret::new(server.url())), ..RedisConfig::default() };
+    let engine = Engine::redis(&config, kit.clock.clone()).unwrap();
+    let mut users = [user(kit, "ada").await, user(kit, "bob").await];
+    users.sort_unstable();
+    let ([stuck, fine], mut node) = (users, node(&engine, &users).await);
+    commit(kit, &users, 1).await;
+    relay(&kit.store, &engine).deliver().await.unwrap();
+    assert_eq!(receive(&mut node, 2).await, [1, 1]);
+    // The first of them in line has a mailbox that the engine cannot read.
+    let found = server.call(&["KEYS", &format!("*box:{stuck}")]).await;
+    let key = found.list()[0].text();
+    server.call(&["SET", key, "no mailbox"]).await;
+    commit(kit, &users, 300).await;
+    relay(&kit.store, &engine).deliver().await.unwrap_err();
+    assert_eq!(receive(&mut node, 300).await, (2..=301).collect::<Vec<_>>());
+    assert_eq!(pending(kit).await, 1);
+
+    // Nor does it slow the others down, however long it lasts.
+    let (life, start) = (Lifecycle::new(), std::time::Instant::now());
+    life.tracker().spawn(relay(&kit.store, &engine).run(life.clone()));
+    for n in 302..=311 {
+        commit(kit, &[fine], 1).await;
+        assert_eq!(receive(&mut node, 1).await, [n]);
+    }
+    assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
+    server.call(&["DEL", key]).await;
+    assert_eq!(receive(&mut node, 300).await, (2..=301).collect::<Vec<_>>());
+    life.shutdown(PATIENCE).await;
+    assert_eq!(pending(kit).await, 0);
 }
 
 async fn the_ack_of_a_deleted_user_does_not_hold_up_the_others(kit: &TestStore) {
