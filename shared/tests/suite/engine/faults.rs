@@ -10,7 +10,7 @@ use super::{
 use shared::{
     clock::Clock,
     config::RedisConfig,
-    engine::{Control, Delivery, Engine, EngineError, Incarnation, Signal, Topic, presence::QUIET},
+    engine::{Control, Delivery, Engine, EngineError, EngineHealth, Incarnation, Signal, Topic, presence::QUIET},
     id::UserId,
     protocol::{Position, RoomName, command::Status},
     secret::Secret,
@@ -187,18 +187,52 @@ async fn a_repeat_after_an_unknown_outcome_is_one_event() {
     let proxy = Proxy::start(server.addr()).unwrap();
     let (near, far) = (engine_at(server.url()), engine_at(server.url_through(proxy.addr())));
     let (room, id) = (some_room(), Uuid::now_v7());
+    publish(&near, &some_room()).await.unwrap(); // now the server knows the script
     let top = near.broker.history(&room, None, 0).await.unwrap().top;
-    until_up(&far).await;
-    for _ in 0..20 {
-        // Cut at any moment: before the script ran, while it ran, before its answer arrived.
-        let (_, ()) = tokio::join!(far.broker.publish(&room, None, id, "", ""), async {
-            tokio::task::yield_now().await;
-            proxy.cut();
-        });
+    server.call(&["CONFIG", "RESETSTAT"]).await;
+    let mut answered = 0;
+    for round in 0..20 {
+        until_connected(&far, round).await;
+        let again = far.broker.publish(&room, None, id, "", "");
+        let (published, ()) = if round % 2 == 0 {
+            // Cut at any moment: before the script ran, while it ran, before its answer arrived.
+            tokio::join!(again, cut_after(&proxy, round))
+        } else {
+            // Its first turn comes first: the server is stopped before anything is sent.
+            let ((), published) = tokio::join!(biased; cut_before_the_answer(&server, &proxy), again);
+            (published, ())
+        };
+        answered += u64::from(published.is_ok());
     }
+    until_connected(&far, 20).await;
     let last = when_it_works(|| far.broker.publish(&room, None, id, "", "")).await;
     assert_eq!(last.pos, Position { seq: 1, ..top });
+    let evalsha = server.info("commandstats", "cmdstat_evalsha").await.unwrap();
+    let ran: u64 = evalsha.split(['=', ',']).nth(1).unwrap().parse().unwrap();
+    assert!(ran > answered + 1, "of {ran} runs {answered} were answered, and the last one");
     assert_eq!(near.broker.history(&room, None, 0).await.unwrap().top.seq, 1);
+}
+
+/// Cuts when something has reached the server, which answers nobody until then.
+async fn cut_before_the_answer(server: &RedisServer, proxy: &Proxy) {
+    server.freeze();
+    let before = proxy.traffic().to_server;
+    let reached = async {
+        while proxy.traffic().to_server == before {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, reached).await.expect("something is sent");
+    proxy.cut();
+    server.thaw();
+}
+
+/// Cuts when the other tasks had so many turns.
+async fn cut_after(proxy: &Proxy, turns: u64) {
+    for _ in 0..turns {
+        tokio::task::yield_now().await;
+    }
+    proxy.cut();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -253,7 +287,7 @@ async fn a_node_that_came_back_takes_nobody_offline_for_a_while() {
     // A minute passes in which nobody could renew anything.
     clock.advance(Duration::from_mins(1));
     proxy.pass();
-    until_up_again(&engine).await;
+    until_connected(&engine, 1).await;
     assert_eq!(engine.presence.sweep().await.unwrap(), 0);
     clock.advance(QUIET - Duration::from_secs(1));
     assert_eq!(engine.presence.sweep().await.unwrap(), 0);
@@ -262,10 +296,13 @@ async fn a_node_that_came_back_takes_nobody_offline_for_a_while() {
     assert_eq!(engine.presence.sweep().await.unwrap(), 1, "nobody renewed that lease: now it is over");
 }
 
-/// Waits for a second connection after the first.
-async fn until_up_again(engine: &Engine) {
+/// Waits until all is well after more than so many connections.
+async fn until_connected(engine: &Engine, more_than: u64) {
+    let is_up = |health: EngineHealth| {
+        health.is_up() && health.commands.connects > more_than && health.subscriptions.connects > more_than
+    };
     let up = async {
-        while !engine.health().is_some_and(|health| health.is_up() && health.commands.connects > 1) {
+        while !engine.health().is_some_and(is_up) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
