@@ -199,7 +199,7 @@ impl Shared {
             pid: std::process::id(),
             started_at: self.started_at,
             socket_limit: self.sources.socket_limit as u64,
-            engine: "memory".into(),
+            engine: self.sources.ops.as_ref().map_or("", |ops| ops.engine().kind()).into(),
             store: self.sources.store.as_ref().map_or("", Store::kind).into(),
         }
     }

@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::{
+    config::{RedisConfig, SessionConfig},
+    engine::Engine,
     protocol::admin::{AlertState, Message, Metric, Query, Rows, State, Tick, TokenFile, VERSION, View},
+    secret::Secret,
     testkit::TestStore,
 };
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -93,6 +96,19 @@ async fn next_tick<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut WebSocketStre
             Message::Lost { .. } => panic!("a console that reads everything lost something"),
             _ => {}
         }
+    }
+}
+
+#[tokio::test]
+async fn a_node_names_the_engine_it_runs_on() {
+    let kit = TestStore::sqlite().await;
+    let nobody = RedisConfig { url: Some(Secret::new("redis://127.0.0.1:1".to_owned())), ..RedisConfig::default() };
+    let redis = Engine::redis(&nobody, Clock::System).unwrap();
+    for (engine, kind) in [(Engine::memory(Clock::System), "memory"), (redis, "redis")] {
+        let ops = Ops::new(kit.store.clone(), engine, Clock::System, SessionConfig::default());
+        let fixture = open_with(AdminSources { ops: Some(ops), ..sources("api", Metrics::new()) }).await;
+        let Message::Hello(hello) = next(&mut fixture.stream().await).await else { panic!("hello comes first") };
+        assert_eq!(hello.node.engine, kind);
     }
 }
 

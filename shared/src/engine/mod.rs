@@ -145,6 +145,14 @@ impl Engine {
         }
     }
 
+    /// `memory` or `redis`.
+    pub fn kind(&self) -> &'static str {
+        match &self.broker {
+            Broker::Memory(_) => "memory",
+            Broker::Redis(_) => "redis",
+        }
+    }
+
     /// The engine the settings ask for: Redis when there is a URL, memory when there is none.
     pub fn connect(config: &RedisConfig, clock: Clock) -> Result<Self, EngineError> {
         match config.url {

@@ -36,7 +36,7 @@ pub struct NodeInfo {
     pub started_at: Timestamp,
     /// Most sockets it takes; 0 if it takes none.
     pub socket_limit: u64,
-    /// `memory` or `redis`.
+    /// `memory` or `redis`; empty without an engine.
     pub engine: String,
     /// `sqlite` or `postgres`; empty without a store.
     pub store: String,
