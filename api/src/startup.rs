@@ -23,13 +23,12 @@ use shared::{
         Store, StoreError,
         entry::{self, Entry},
         installation,
-        leases::{self, Refused, Role},
+        leases::{self, Lease, Refused, Role},
     },
     tls::Tls,
 };
 use std::{net::SocketAddr, process::ExitCode};
 use tokio::net::TcpListener;
-use uuid::Uuid;
 
 /// This process's name in leases, in `pg_stat_activity` and in the admin token's file.
 const NAME: &str = "api";
@@ -73,7 +72,7 @@ pub struct Platform {
     pub address: SocketAddr,
     /// The operators' side.
     pub admin: Admin,
-    lease: Uuid,
+    lease: Lease,
 }
 
 impl Platform {
@@ -118,7 +117,7 @@ impl Platform {
         let (tracker, drain) = (lifecycle.tracker(), app.config.http.drain_timeout);
         let relay = Relay::new(app.store.clone(), app.engine.clone(), app.metrics.clone());
         tracker.spawn(relay.run(lifecycle.clone()));
-        tracker.spawn(leases::keep(app.store.clone(), lease, lifecycle.clone(), drain));
+        tracker.spawn(leases::keep(app.store.clone(), lease.clone(), lifecycle.clone(), drain));
         tracker.spawn(crate::housekeeping::run(app.clone()));
         if let Some(tls) = &tls {
             tls.reload_on_hangup(&lifecycle)?;
@@ -137,7 +136,7 @@ impl Platform {
 
     /// Gives the lease back and closes the operators' side. The lifecycle has ended before.
     pub async fn close(self) {
-        entry::leave(&self.app.store, self.lease).await;
+        entry::leave(&self.app.store, &self.lease).await;
         self.admin.close().await;
     }
 }
@@ -160,7 +159,7 @@ fn bind(config: &mut Config) -> Result<TcpListener, ConfigError> {
 }
 
 /// Comes to the store: migrates it, claims a share of it, and has the lease to give back.
-async fn open_store(config: &Config, clock: Clock) -> Result<(Store, Uuid), StartError> {
+async fn open_store(config: &Config, clock: Clock) -> Result<(Store, Lease), StartError> {
     let entered = entry_of(config).enter(clock).await;
     entered.map_err(|refused| match refused {
         Refused::Store(error) => StartError::Store { url: shown_url(config), error },

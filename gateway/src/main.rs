@@ -78,7 +78,7 @@ async fn serve(mut config: Config) -> anyhow::Result<ExitCode> {
     let gateway = Gateway::start(parts).await.context("REDIS_URL")?;
     let admin = open_admin(&config, store.clone(), metrics, &gateway, &lifecycle).await?;
     let (tracker, http) = (lifecycle.tracker(), &config.http);
-    tracker.spawn(leases::keep(store.clone(), lease, lifecycle.clone(), http.drain_timeout));
+    tracker.spawn(leases::keep(store.clone(), lease.clone(), lifecycle.clone(), http.drain_timeout));
     if let Some(tls) = &tls {
         tls.reload_on_hangup(&lifecycle)?;
     }
@@ -88,7 +88,7 @@ async fn serve(mut config: Config) -> anyhow::Result<ExitCode> {
     files.check(config.gateway.limits.connections);
     println!("pitchey-gateway {} is up: {scheme}://{}:{}/ws", config.gateway.node, http.host, http.port);
     let code = lifecycle.run(signals, http.drain_delay, http.drain_timeout).await;
-    entry::leave(&store, lease).await;
+    entry::leave(&store, &lease).await;
     admin.close().await;
     Ok(code)
 }

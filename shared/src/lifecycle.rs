@@ -8,7 +8,14 @@
 //! Behind a balancer, *leaving* comes before soft: for a moment the process goes on as before but says that it is not
 //! ready, so that the balancer sends new work elsewhere before the door is closed.
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -40,6 +47,7 @@ pub struct Lifecycle {
     leaving: CancellationToken,
     soft: CancellationToken,
     hard: CancellationToken,
+    failed: Arc<AtomicBool>,
     tracker: TaskTracker,
 }
 
@@ -49,7 +57,7 @@ impl Lifecycle {
         let hard = CancellationToken::new();
         // The soft token is the hard one's child: whoever waits for soft also wakes on hard.
         let soft = hard.child_token();
-        Self { leaving: soft.child_token(), soft, hard, tracker: TaskTracker::new() }
+        Self { leaving: soft.child_token(), soft, hard, failed: Arc::default(), tracker: TaskTracker::new() }
     }
 
     /// Cancelled when the process should take nothing new and finish what it has.
@@ -72,6 +80,13 @@ impl Lifecycle {
         self.soft.cancel();
     }
 
+    /// Begins the soft stop of a process that cannot go on. However cleanly it ends, its exit code says that something
+    /// was wrong, so that whoever watches over it starts another.
+    pub fn fail(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+        self.stop();
+    }
+
     /// True once the process was told to stop: it is not ready for new work, though it may still take some.
     pub fn leaving(&self) -> bool {
         self.leaving.is_cancelled()
@@ -84,7 +99,7 @@ impl Lifecycle {
 
     /// Waits for the first signal (or [`Lifecycle::stop`]); goes on for `delay` without being ready; then waits for
     /// every tracked task, at most `grace`. A second signal ends the wait at once. Success means that everything ended
-    /// by itself.
+    /// by itself, and not because of a [`Lifecycle::fail`].
     pub async fn run(&self, mut signals: Signals, delay: Duration, grace: Duration) -> ExitCode {
         tokio::select! {
             () = signals.next() => tracing::info!("asked to end: draining, ask again to end at once"),
@@ -111,7 +126,11 @@ impl Lifecycle {
             () = signals.next() => false,
         };
         self.hard.cancel();
-        if clean { ExitCode::SUCCESS } else { ExitCode::from(130) }
+        match (clean, self.failed.load(Ordering::Relaxed)) {
+            (true, false) => ExitCode::SUCCESS,
+            (true, true) => ExitCode::FAILURE,
+            (false, _) => ExitCode::from(130),
+        }
     }
 
     /// Soft, then hard after `grace`; waits for every task. For tests and for hosts without signals.
@@ -136,6 +155,17 @@ mod tests {
         let task = life.tracker().spawn(async move { soft.cancelled().await });
         life.shutdown(Duration::from_secs(5)).await;
         assert!(task.is_finished() && !life.hard().is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn a_process_that_cannot_go_on_says_so_by_its_exit_code() {
+        let (fine, failed) = (Lifecycle::new(), Lifecycle::new());
+        fine.stop();
+        failed.fail();
+        let end = async |life: Lifecycle| {
+            life.run(Signals::catch().expect("signals"), Duration::ZERO, Duration::from_secs(5)).await
+        };
+        assert_eq!((end(fine).await, end(failed).await), (ExitCode::SUCCESS, ExitCode::FAILURE));
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@
 
 use super::{
     Store, StoreError, health,
-    leases::{self, Claim, Process, Refused, Role},
+    leases::{self, Claim, Lease, Process, Refused, Role},
 };
 use crate::{clock::Clock, config::DatabaseConfig};
 use std::{
@@ -17,7 +17,6 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::time::sleep;
-use uuid::Uuid;
 
 /// Connections of commands, and of a process before it has a lease.
 pub const FEW: u32 = 2;
@@ -43,7 +42,7 @@ pub struct Entry<'a> {
 
 impl Entry<'_> {
     /// The store with a pool of the granted size, and the lease to keep and give back.
-    pub async fn enter(&self, clock: Clock) -> Result<(Store, Uuid), Refused> {
+    pub async fn enter(&self, clock: Clock) -> Result<(Store, Lease), Refused> {
         let first = self.connect(FEW, clock.clone()).await?;
         if self.migrates && first.can_migrate() {
             first.migrate().await?;
@@ -52,14 +51,18 @@ impl Entry<'_> {
         }
         let process = Process::this(self.name);
         let claim = Claim { role: self.role, connections: self.connections, budget: self.config.connection_budget };
-        let granted = first.try_tx("leases.claim", async |tx| leases::claim(tx, &process, claim).await).await?;
-        if granted < self.connections {
-            tracing::warn!(granted, wanted = self.connections, "a smaller pool: the others have the rest");
+        let lease = first.try_tx("leases.claim", async |tx| leases::claim(tx, &process, claim).await).await?;
+        if lease.connections < self.connections {
+            tracing::warn!(
+                granted = lease.connections,
+                wanted = self.connections,
+                "a smaller pool: the others have the rest"
+            );
         }
         drop(first);
-        let store = self.connect(granted, clock).await?;
+        let store = self.connect(lease.connections, clock).await?;
         compare_with_server(&store, self.config.connection_budget).await;
-        Ok((store, process.id))
+        Ok((store, lease))
     }
 
     /// The store with a pool of this size, without a lease: for commands.
@@ -71,8 +74,8 @@ impl Entry<'_> {
 }
 
 /// Gives the lease back, so that its connections can be had at once.
-pub async fn leave(store: &Store, lease: Uuid) {
-    if let Err(error) = store.tx("leases.release", async |tx| leases::release(tx, lease).await).await {
+pub async fn leave(store: &Store, lease: &Lease) {
+    if let Err(error) = store.tx("leases.release", async |tx| leases::release(tx, lease.process.id).await).await {
         tracing::warn!(%error, "failed to give the lease back; it ends by itself");
     }
 }

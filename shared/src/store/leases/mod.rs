@@ -3,8 +3,13 @@
 //!
 //! A process [`claim`]s before it serves, [`keep()`]s renewing every [`RENEW_EVERY`], and [`release`]s at its end.
 //! A lease lives [`TTL`] without renewal; one whose process is seen to be dead (see `process.rs`) counts at once as
-//! gone, so a restart right after `kill -9` succeeds. A process whose renewal says that the lease is lost must stop:
-//! another one may be running already.
+//! gone, so a restart right after `kill -9` succeeds, and one whose process is seen to be alive never does.
+//!
+//! A lease lapses without anybody's fault: the database was away, the pool was full. Who shares the store claims again
+//! and goes on, with the connections it has, because no lease ever closed one. Only where a process runs alone is a
+//! lost lease the end: another one may be running already, and neither would see the other's events.
+//!
+//! Leases expire by the database's time: clocks of machines differ by more than a lease lives.
 //!
 //! Claiming needs a connection and decides how many there may be: `entry.rs` has the order.
 
@@ -92,8 +97,30 @@ pub enum Refused {
     Store(#[from] StoreError),
 }
 
+/// What a process was granted: what it renews, claims again if it lapsed, and gives back.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    /// Whose it is; its id is the lease's.
+    pub process: Process,
+    /// How it shares the store.
+    pub role: Role,
+    /// How many connections it has.
+    pub connections: u32,
+}
+
+/// What became of a lease that was to be renewed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// It goes on.
+    Kept,
+    /// It had lapsed and somebody had removed it; now it is there again.
+    Regained,
+    /// Somebody else has the store: the process must stop.
+    Lost,
+}
+
 #[derive(FromRow)]
-struct Lease {
+struct Row {
     id: Uuid,
     role: Role,
     name: String,
@@ -105,27 +132,28 @@ struct Lease {
     expires_at: Timestamp,
 }
 
-impl Lease {
+impl Row {
     fn process(&self) -> Process {
         let (name, machine) = (self.name.clone(), self.machine.clone());
         Process { id: self.id, name, machine, pid: self.pid, started: self.started }
     }
 }
 
-/// Registers the process and says how many connections it may have. Claiming again replaces its lease.
-pub async fn claim(tx: &mut Tx, process: &Process, claim: Claim) -> Result<u32, Refused> {
+/// Registers the process and decides how many connections it may have. Claiming again replaces its lease.
+pub async fn claim(tx: &mut Tx, process: &Process, claim: Claim) -> Result<Lease, Refused> {
     lock(tx).await?;
     let others = living(tx, process).await?;
     if let Some(other) = others.iter().find(|other| other.role == Role::Owner || claim.role == Role::Owner) {
         return Err(Refused::Taken { name: other.name.clone(), pid: other.pid });
     }
     let granted = if tx.is_postgres() { share(&others, claim)? } else { claim.connections };
-    insert(tx, process, claim.role, granted).await?;
-    Ok(granted)
+    let lease = Lease { process: process.clone(), role: claim.role, connections: granted };
+    insert(tx, &lease, TTL).await?;
+    Ok(lease)
 }
 
 /// What is left, but not more than asked for.
-fn share(others: &[Lease], claim: Claim) -> Result<u32, Refused> {
+fn share(others: &[Row], claim: Claim) -> Result<u32, Refused> {
     let held = others.iter().map(|other| other.connections).sum();
     let granted = claim.budget.saturating_sub(held).min(claim.connections);
     if granted < LEAST {
@@ -143,26 +171,35 @@ async fn lock(tx: &mut Tx) -> Result<(), StoreError> {
 }
 
 /// The leases of others that still hold; the rest is removed on the way.
-async fn living(tx: &mut Tx, process: &Process) -> Result<Vec<Lease>, StoreError> {
-    let now = tx.now();
-    let leases: Vec<Lease> = with_conn!(tx, |c| {
+async fn living(tx: &mut Tx, process: &Process) -> Result<Vec<Row>, StoreError> {
+    let now = database_time(tx).await?;
+    let leases: Vec<Row> = with_conn!(tx, |c| {
         sqlx::query_as("select id, role, name, machine, pid, started, connections, expires_at from process_leases")
             .fetch_all(c)
             .await
     })?;
     let mut living = Vec::with_capacity(leases.len());
     for lease in leases {
-        if lease.id == process.id || lease.expires_at <= now || process.sees_dead(&lease.process()) {
-            release(tx, lease.id).await?;
-        } else {
+        let holds = process.sees(&lease.process()).unwrap_or(lease.expires_at > now);
+        if holds && lease.id != process.id {
             living.push(lease);
+        } else {
+            release(tx, lease.id).await?;
         }
     }
     Ok(living)
 }
 
-async fn insert(tx: &mut Tx, process: &Process, role: Role, connections: u32) -> Result<(), StoreError> {
-    let now = tx.now();
+/// The time by which leases expire: one for the processes of all machines. A SQLite file's processes share this one's.
+async fn database_time(conn: &mut Conn) -> Result<Timestamp, StoreError> {
+    if !conn.is_postgres() {
+        return Ok(conn.now());
+    }
+    with_conn!(conn, |c| sqlx::query_scalar("select clock_timestamp()").fetch_one(c).await)
+}
+
+async fn insert(tx: &mut Tx, lease: &Lease, ttl: Duration) -> Result<(), StoreError> {
+    let (now, Lease { process, role, connections }) = (database_time(tx).await?, lease);
     execute!(
         tx,
         sqlx::query(
@@ -175,20 +212,31 @@ async fn insert(tx: &mut Tx, process: &Process, role: Role, connections: u32) ->
         .bind(&process.machine)
         .bind(process.pid)
         .bind(process.started)
-        .bind(i32::try_from(connections).unwrap_or(i32::MAX))
+        .bind(i32::try_from(*connections).unwrap_or(i32::MAX))
         .bind(now)
-        .bind(now + TTL)
+        .bind(now + ttl)
     )?;
     Ok(())
 }
 
-/// Prolongs a lease for `ttl`: [`TTL`], or longer for a drain, during which nobody renews. False if it is gone because
-/// somebody else claimed the store: then the process must stop. One that expired while the machine slept, and that
-/// nobody wanted, goes on.
-pub async fn renew(tx: &mut Tx, id: Uuid, ttl: Duration) -> Result<bool, StoreError> {
-    let now = tx.now();
-    execute!(tx, sqlx::query("update process_leases set expires_at = $2 where id = $1").bind(id).bind(now + ttl))
-        .map(|changed| changed == 1)
+/// Prolongs a lease for `ttl`: [`TTL`], or longer for a drain, during which nobody renews. One that expired and that
+/// nobody removed goes on. One that was removed is claimed again by a member, unless the store has an owner now; its
+/// connections are open, so they count even if others were promised the rest of the budget meanwhile.
+pub async fn renew(tx: &mut Tx, lease: &Lease, ttl: Duration) -> Result<Renewal, StoreError> {
+    let (id, until) = (lease.process.id, database_time(tx).await? + ttl);
+    let prolong = "update process_leases set expires_at = $2 where id = $1";
+    if execute!(tx, sqlx::query(prolong).bind(id).bind(until))? == 1 {
+        return Ok(Renewal::Kept);
+    }
+    if lease.role == Role::Owner {
+        return Ok(Renewal::Lost);
+    }
+    lock(tx).await?;
+    if living(tx, &lease.process).await?.iter().any(|other| other.role == Role::Owner) {
+        return Ok(Renewal::Lost);
+    }
+    insert(tx, lease, ttl).await?;
+    Ok(Renewal::Regained)
 }
 
 /// Gives a lease back.
@@ -212,7 +260,7 @@ pub struct Running {
 
 /// Everybody whose lease holds, by name.
 pub async fn running(conn: &mut Conn) -> Result<Vec<Running>, StoreError> {
-    let now = conn.now();
+    let now = database_time(conn).await?;
     with_conn!(conn, |c| {
         sqlx::query_as(
             "select name, pid, connections, acquired_at from process_leases where expires_at > $1 order by name, pid",

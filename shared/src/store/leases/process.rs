@@ -37,9 +37,10 @@ impl Process {
         }
     }
 
-    /// Whether `other` certainly no longer runs. Unsure is alive.
-    pub(super) fn sees_dead(&self, other: &Self) -> bool {
-        self.started != 0 && self.machine == other.machine && start_time(other.pid) != Some(other.started)
+    /// Whether `other` runs, if that can be seen from here: on this machine, and nowhere else.
+    pub(super) fn sees(&self, other: &Self) -> Option<bool> {
+        let can_see = self.started != 0 && self.machine == other.machine;
+        can_see.then(|| start_time(other.pid) == Some(other.started))
     }
 }
 
@@ -70,27 +71,27 @@ mod tests {
     #[test]
     fn a_running_process_is_alive_and_an_ended_one_is_dead() {
         let this = Process::this("test");
-        assert!(!this.sees_dead(&this));
+        assert_ne!(this.sees(&this), Some(false));
         let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("cat");
         let pid = i64::from(child.id());
         let other = Process { pid, started: start_time(pid).unwrap_or(0), ..this.clone() };
-        assert!(!this.sees_dead(&other));
+        assert_ne!(this.sees(&other), Some(false));
         child.kill().expect("it can be killed");
         child.wait().expect("it ended");
-        assert!(this.started == 0 || this.sees_dead(&other));
+        assert!(this.started == 0 || this.sees(&other) == Some(false));
     }
 
     #[test]
     fn a_pid_that_was_given_out_again_is_another_process() {
         let this = Process::this("test");
         let before = Process { started: this.started - 1, ..this.clone() };
-        assert!(this.started == 0 || this.sees_dead(&before));
+        assert!(this.started == 0 || this.sees(&before) == Some(false));
     }
 
     #[test]
-    fn nobody_is_taken_for_dead_from_another_machine_or_container() {
+    fn nobody_is_seen_from_another_machine_or_container() {
         let this = Process::this("test");
         let far = Process { machine: "another boot".into(), pid: i64::from(i32::MAX), ..this.clone() };
-        assert!(!this.sees_dead(&far));
+        assert_eq!(this.sees(&far), None);
     }
 }
