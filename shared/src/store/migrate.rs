@@ -47,12 +47,14 @@ both! {
 }
 
 /// Applies what is missing, each file in its own transaction. Refuses a database that is newer, or whose applied
-/// files were edited.
+/// files were edited. Keeps nobody else from doing the same meanwhile: that is the caller's part.
 pub(super) async fn apply<C: Migrate>(conn: &mut C, steps: &[Step]) -> Result<(), StoreError> {
     let migrations = steps.iter().map(|(number, file, sql)| {
         Migration::new(*number, (*file).into(), MigrationType::Simple, (*sql).into_sql_str(), false)
     });
-    Migrator::with_migrations(migrations.collect()).run_direct(None, conn, false).await?;
+    let mut migrator = Migrator::with_migrations(migrations.collect());
+    migrator.set_locking(false);
+    migrator.run_direct(None, conn, false).await?;
     Ok(())
 }
 

@@ -4,14 +4,17 @@
 //! address.rs   DATABASE_URL -> connect options: names, encryption
 //! manner.rs    DB_POOLER    -> how work is wrapped: plainly, or a transaction that brings its own limits
 //! link.rs      the executor that queries run on: statements with names, or without
+//! migration.rs the schema, changed beside running processes
 //! ```
 
 mod address;
 mod link;
 mod manner;
+mod migration;
 
 pub(super) use link::Link;
 pub(super) use manner::Manner;
+pub(super) use migration::migrate;
 
 use super::{
     StoreError,
@@ -19,7 +22,7 @@ use super::{
 };
 use crate::config::DatabaseConfig;
 use address::Address;
-use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 
 /// The first release with `client_connection_check_interval`.
 const CHECKS_CLIENTS: u32 = 140_000;
@@ -35,17 +38,14 @@ impl Postgres {
     pub(super) fn new(url: &str, process: &str, config: &DatabaseConfig) -> Result<Self, StoreError> {
         let address = Address::parse("DATABASE_URL", url)?;
         address.warn_if_unverified();
-        let options = address.options(process);
+        let mut options = address.options(process);
         let session_limits = config.pooler == crate::config::Pooler::Direct;
-        let options = if session_limits {
-            options.options([
+        if session_limits {
+            options = options.options([
                 ("statement_timeout", config.pool.statement_timeout.as_millis()),
                 ("idle_in_transaction_session_timeout", config.pool.idle_in_transaction_timeout.as_millis()),
-            ])
-        } else {
-            // A statement cache would name statements that nobody closes when their text is seldom used again.
-            options
-        };
+            ]);
+        }
         Ok(Self { options, session_limits })
     }
 }
@@ -66,14 +66,4 @@ impl Backend for Postgres {
 
 fn checks_clients(conn: &PgConnection) -> bool {
     conn.server_version_num() >= Some(CHECKS_CLIENTS)
-}
-
-/// A connection for migrations: no statement timeout, since a big table may take long.
-pub(super) async fn for_migrations(
-    setting: &'static str,
-    url: &str,
-    process: &str,
-) -> Result<PgConnection, StoreError> {
-    let options = Address::parse(setting, url)?.options(process).options([("statement_timeout", 0)]);
-    PgConnection::connect_with(&options).await.map_err(|error| StoreError::Unavailable(error.to_string()))
 }

@@ -9,6 +9,7 @@ use shared::{
     testkit::Postgres,
 };
 use std::path::Path;
+use tokio::sync::oneshot;
 
 /// Read the same way from both catalogues: `kind table name detail`, a line each, sorted.
 const POSTGRES_NAMES: &str = "
@@ -251,4 +252,33 @@ async fn two_processes_may_migrate_postgres_at_once() {
     first.expect("one migrates");
     second.expect("the other one waits and finds nothing to do");
     assert_eq!(count_users(&a).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_migration_gives_way_to_whoever_uses_a_table_and_comes_back() {
+    let Some(kit) = TestStore::postgres().await else { return };
+    let (user, (locked, is_locked), (finish, finished)) = (kit.reopen().await, oneshot::channel(), oneshot::channel());
+    let busy = spawn(async move {
+        let use_table = async move |tx: &mut Tx| {
+            execute(tx, "lock table _sqlx_migrations in access exclusive mode").await?;
+            locked.send(()).expect("the test waits");
+            finished.await.expect("the test lets go");
+            Ok(())
+        };
+        user.tx("test.use", use_table).await
+    });
+    is_locked.await.expect("the table is in use");
+    let store = kit.store.clone();
+    let migration = spawn(async move { store.migrate().await });
+    let watcher = kit.reopen().await;
+    let waiting = "select count(*) from pg_locks where not granted and locktype = 'relation'
+        and relation = '_sqlx_migrations'::regclass";
+    let waits =
+        async || watcher.read("test.locks", async |c| number(c, waiting).await).await.expect("they are read") > 0;
+    eventually("it waits for the table", async || waits().await).await;
+    eventually("it gives way", async || !waits().await).await;
+    assert!(!migration.is_finished(), "it has not given up");
+    finish.send(()).expect("the table's user waits");
+    busy.await.expect("it ended").expect("it was not disturbed");
+    migration.await.expect("it ended").expect("it came back");
 }
