@@ -6,6 +6,7 @@
 
 use super::{
     StoreError,
+    error::refuses_writes,
     pool::Loan,
     postgres::{Manner, Postgres},
     sqlite::Sqlite,
@@ -27,8 +28,18 @@ pub struct Conn {
     running: bool,
     /// A statement has failed: the work can only be undone.
     failed: bool,
-    /// A transaction was begun for work that only reads.
-    reading: bool,
+    /// The database was not fit for work: this connection is not used again.
+    lost: bool,
+    scope: Scope,
+}
+
+/// What the work may do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Writes,
+    Reads,
+    /// It has a transaction all the same.
+    ReadsInTransaction,
 }
 
 /// The connection itself; only [`with_conn!`] looks inside.
@@ -90,7 +101,8 @@ impl Conn {
             Driver::Postgres(loan, _) => loan.dirty = true,
             Driver::Sqlite(loan) => loan.dirty = true,
         }
-        Self { driver, statement_timeout, now, running: false, failed: false, reading: false }
+        let [running, failed, lost] = [false; 3];
+        Self { driver, statement_timeout, now, running, failed, lost, scope: Scope::Writes }
     }
 
     /// The time of this unit of work: one instant for everything it writes.
@@ -117,29 +129,42 @@ impl Conn {
     pub(super) fn observe<T>(&mut self, outcome: Result<T, sqlx::Error>) -> Result<T, StoreError> {
         self.running = false;
         self.failed |= outcome.is_err();
-        let outcome = outcome.map_err(StoreError::from);
-        if matches!(outcome, Err(StoreError::Unavailable(_))) {
-            match &self.driver {
-                Driver::Postgres(loan, _) => loan.doubt_the_others(),
-                Driver::Sqlite(loan) => loan.doubt_the_others(),
+        let outcome = outcome.map_err(|error| {
+            // Anywhere else it means that the server cannot be written to; here, that the caller has no business to.
+            if self.scope != Scope::Writes && refuses_writes(&error) {
+                StoreError::Database(error)
+            } else {
+                error.into()
             }
+        });
+        if matches!(outcome, Err(StoreError::Unavailable(_))) {
+            self.lost = true;
+            self.doubt_the_others();
         }
         outcome
     }
 
+    fn doubt_the_others(&self) {
+        match &self.driver {
+            Driver::Postgres(loan, _) => loan.doubt_the_others(),
+            Driver::Sqlite(loan) => loan.doubt_the_others(),
+        }
+    }
+
     /// The beginning of work that changes nothing; behind a pooler it must be a transaction.
     pub(super) async fn begin_read(&mut self) -> Result<(), StoreError> {
+        self.scope = Scope::Reads;
         let Driver::Postgres(loan, manner) = &self.driver else { return Ok(()) };
         let Some(begin) = manner.begin_read(&loan.raw) else { return Ok(()) };
-        self.reading = true;
+        self.scope = Scope::ReadsInTransaction;
         self.control(begin).await
     }
 
     /// The end of work that changed nothing. After a failure the connection must still answer to be kept.
     pub(super) async fn end_read(mut self) {
         let keep = match &mut self.driver {
-            _ if self.running => false,
-            _ if self.reading => self.undo().await,
+            _ if self.running || self.lost => false,
+            _ if self.scope == Scope::ReadsInTransaction => self.undo().await,
             _ if !self.failed => true,
             Driver::Postgres(loan, _) => loan.answers().await,
             Driver::Sqlite(loan) => loan.answers().await,
@@ -162,6 +187,15 @@ impl Conn {
         match &mut self.driver {
             Driver::Postgres(loan, _) => loan.settle(),
             Driver::Sqlite(loan) => loan.settle(),
+        }
+    }
+}
+
+impl Drop for Conn {
+    fn drop(&mut self) {
+        // Cut off in the middle of a statement: perhaps the caller had little time, perhaps nobody answers any more.
+        if self.running {
+            self.doubt_the_others();
         }
     }
 }
@@ -189,8 +223,8 @@ impl Tx {
 
     /// Undoes everything, and waits for that: the pool never sees an open transaction.
     pub(super) async fn rollback(mut self) {
-        if self.running {
-            return; // an answer is still on the wire: only closing the connection is safe
+        if self.running || self.lost {
+            return; // an answer is still on the wire, or none will come: only closing the connection is safe
         }
         if self.undo().await {
             self.settle();

@@ -4,6 +4,7 @@
 //! caller can tell "e-mail taken" from "username taken" without knowing which one it runs on.
 
 use sqlx::{error::DatabaseError, migrate::MigrateError};
+use std::borrow::Cow;
 
 /// A failure of the store.
 #[derive(Debug, thiserror::Error)]
@@ -11,7 +12,8 @@ pub enum StoreError {
     /// No connection became free within the wait timeout. A 503 with `Retry-After`: the next attempt may succeed.
     #[error("no database connection became free in time")]
     Exhausted,
-    /// The database cannot be reached, or the connection was lost. A 503 too.
+    /// The database cannot be reached, the connection was lost, or the server is not fit for work now (no disk, no
+    /// memory, read-only after a failover). A 503 too.
     #[error("the database cannot be reached: {0}")]
     Unavailable(String),
     /// A statement or a whole unit of work took too long and was cut off; nothing of it was saved, unless it was
@@ -92,19 +94,57 @@ impl From<MigrateError> for StoreError {
     fn from(error: MigrateError) -> Self {
         match error {
             MigrateError::VersionMissing(version) => Self::SchemaTooNew(version),
+            MigrateError::Execute(ref reported) | MigrateError::ExecuteMigration(ref reported, _)
+                if code(reported) == LOCK_NOT_AVAILABLE =>
+            {
+                Self::Timeout
+            }
             other => Self::Migrate(other),
         }
     }
 }
 
-/// Both databases' codes: SQLSTATE has five characters, SQLite's extended result codes are decimal numbers.
+/// SQLSTATE `lock_not_available`.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+/// SQLSTATE `read_only_sql_transaction`.
+const READ_ONLY: &str = "25006";
+/// `SQLITE_READONLY`.
+const SQLITE_READ_ONLY: u32 = 8;
+
+/// What the database calls it; empty if it was not the database.
+fn code(error: &sqlx::Error) -> Cow<'_, str> {
+    error.as_database_error().and_then(DatabaseError::code).unwrap_or_default()
+}
+
+/// Whether a write was refused because nothing may be written.
+pub(super) fn refuses_writes(error: &sqlx::Error) -> bool {
+    let code = code(error);
+    code == READ_ONLY || sqlite_code(&code) == Some(SQLITE_READ_ONLY)
+}
+
+/// SQLSTATE has five characters; SQLite's codes are decimal numbers of at most four digits, whose lowest byte says what
+/// happened and the rest where.
+fn sqlite_code(code: &str) -> Option<u32> {
+    code.parse().ok().filter(|_: &u32| code.len() < 5).map(|code| code & 0xff)
+}
+
+/// Both databases' codes.
 fn classify(error: &dyn DatabaseError) -> Option<StoreError> {
     let code = error.code().unwrap_or_default();
+    match sqlite_code(&code) {
+        // SQLITE_BUSY, LOCKED, INTERRUPT
+        Some(5 | 6 | 9) => return Some(StoreError::Timeout),
+        // SQLITE_NOMEM, READONLY, IOERR, FULL, CANTOPEN: the machine is not fit for it now, and may be soon.
+        Some(7 | SQLITE_READ_ONLY | 10 | 13 | 14) => return Some(unavailable(error)),
+        _ => {}
+    }
     Some(match code.as_ref() {
-        // query_canceled, lock_not_available, idle in or long transaction; SQLITE_INTERRUPT, SQLITE_BUSY, its variants
-        "57014" | "55P03" | "25P03" | "25P04" | "9" | "5" | "261" | "517" | "773" => StoreError::Timeout,
+        // query_canceled; idle in or long transaction
+        "57014" | LOCK_NOT_AVAILABLE | "25P03" | "25P04" => StoreError::Timeout,
         // serialization_failure, deadlock_detected
         "40001" | "40P01" => StoreError::Conflict,
+        // After a failover: this server is the old primary, and a new connection leads to the new one.
+        READ_ONLY => unavailable(error),
         // Out of connections, memory or disk; the administrator or a crash ended us, starting up; any connection
         // exception, PgBouncer's among them.
         code if ["53", "57P", "08"].iter().any(|class| code.starts_with(class)) => unavailable(error),
@@ -173,6 +213,13 @@ mod tests {
             "messages_sender_id_client_id_key"
         );
         assert_eq!(sqlite_constraint("inbox.user_id, inbox.seq", true), "inbox_pkey");
+    }
+
+    #[test]
+    fn codes_of_sqlite_are_told_from_sqlstates_and_read_by_their_kind() {
+        // SQLITE_BUSY_SNAPSHOT, SQLITE_IOERR_FSYNC, SQLITE_CONSTRAINT_UNIQUE
+        assert_eq!(["517", "1034", "2067"].map(sqlite_code), [Some(5), Some(10), Some(19)]);
+        assert_eq!(["25006", "57P01", ""].map(sqlite_code), [None; 3]);
     }
 
     #[test]

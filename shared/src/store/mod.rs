@@ -102,7 +102,7 @@ use statements::Statements;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::time::timeout;
 
@@ -176,8 +176,7 @@ impl Store {
                 "DATABASE_DIRECT_URL is not set, and migrations cannot go through a pooler (DB_POOLER)".into(),
             )),
             Db::Postgres { migrations: Some(at), .. } => {
-                let mut conn = postgres::for_migrations(at.setting, at.url.expose(), &at.process).await?;
-                migrate::apply(&mut conn, migrate::POSTGRES).await
+                postgres::migrate(at.setting, at.url.expose(), &at.process).await
             }
             Db::Sqlite { writer, .. } => {
                 let mut loan = writer.get().await?;
@@ -215,8 +214,8 @@ impl Store {
         name: &'static str,
         work: impl AsyncFnOnce(&mut Conn) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut conn = self.conn(self.0.db.for_reading().await?);
-        self.timed(name, async {
+        let (mut conn, limit) = self.loan(self.0.db.for_reading()).await?;
+        self.timed(name, limit, async {
             conn.begin_read().await?;
             let outcome = work(&mut conn).await;
             conn.end_read().await;
@@ -241,8 +240,8 @@ impl Store {
         name: &'static str,
         work: impl AsyncFnOnce(&mut Tx) -> Result<T, E>,
     ) -> Result<T, E> {
-        let conn = self.conn(self.0.db.for_writing().await?);
-        self.timed(name, async {
+        let (conn, limit) = self.loan(self.0.db.for_writing()).await?;
+        self.timed(name, limit, async {
             let mut tx = match Tx::begin(conn).await {
                 // It broke while it lay idle and nothing was done yet: another one, which will have been asked first.
                 Err(StoreError::Unavailable(_)) => Tx::begin(self.conn(self.0.db.for_writing().await?)).await?,
@@ -292,14 +291,27 @@ impl Store {
         Conn::new(driver, self.0.pool.statement_timeout, self.0.clock.now())
     }
 
-    /// No unit of work holds a connection for longer than a transaction may be idle, nor past its caller's deadline.
+    /// A connection, and how long it may be kept: no longer than a transaction may be idle, nor past the caller's
+    /// deadline. Whoever has no time left takes none from those who have, and gives back untouched what came too late.
+    async fn loan(
+        &self,
+        get: impl Future<Output = Result<Driver, StoreError>>,
+    ) -> Result<(Conn, Duration), StoreError> {
+        let patience = deadline::at_most(Duration::MAX)?;
+        let driver = timeout(patience, get).await.unwrap_or(Err(StoreError::Exhausted))?;
+        let limit = deadline::at_most(self.0.pool.idle_in_transaction_timeout)?;
+        Ok((self.conn(driver), limit))
+    }
+
+    /// Runs a unit of work, which is cut off after `limit`, and counts it.
     async fn timed<T, E: From<StoreError>>(
         &self,
         name: &'static str,
+        limit: Duration,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
         let started = Instant::now();
-        let outcome = match timeout(deadline::at_most(self.0.pool.idle_in_transaction_timeout), work).await {
+        let outcome = match timeout(limit, work).await {
             Ok(outcome) => outcome,
             Err(_) => Err(StoreError::Timeout.into()),
         };

@@ -162,6 +162,11 @@ impl Database {
         self.server.url(&self.name)
     }
 
+    /// The same through a proxy that listens there.
+    pub fn url_through(&self, proxy: SocketAddr) -> String {
+        self.url().replacen(&self.server.addr().to_string(), &proxy.to_string(), 1)
+    }
+
     /// What it is called on its server.
     pub fn name(&self) -> &str {
         &self.name

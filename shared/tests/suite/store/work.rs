@@ -1,7 +1,10 @@
 //! Units of work: whatever way they end, nothing stays open behind them (R-024, invariant 9).
 
 use super::*;
-use shared::store::testing::{execute, number};
+use shared::store::{
+    Conn, by_deadline,
+    testing::{execute, number},
+};
 use tokio::{sync::oneshot, time::timeout};
 
 fn impatient() -> PoolConfig {
@@ -10,6 +13,10 @@ fn impatient() -> PoolConfig {
         idle_in_transaction_timeout: Duration::from_millis(900),
         ..PoolConfig::default()
     }
+}
+
+fn one() -> PoolConfig {
+    PoolConfig { max_size: 1, ..PoolConfig::default() }
 }
 
 /// A statement that works for far longer than any test waits.
@@ -52,6 +59,8 @@ on_both! {
     a_caller_that_goes_away_during_a_statement_ends_it,
     a_statement_that_takes_too_long_is_ended_and_the_connection_stays_usable with impatient(),
     a_unit_of_work_that_dawdles_is_ended with impatient(),
+    whoever_has_no_time_left_takes_no_connection with one(),
+    whoever_has_no_time_left_stops_waiting_for_a_connection with one(),
     a_failed_statement_cannot_be_swallowed,
     a_statement_that_was_dropped_half_way_dooms_its_transaction,
     a_read_that_fails_gives_its_connection_back,
@@ -166,6 +175,41 @@ async fn a_unit_of_work_that_dawdles_is_ended(kit: &TestStore) {
     assert!(matches!(outcome, Err(StoreError::Timeout)), "{outcome:?}");
     assert_nothing_is_held(kit).await;
     assert_eq!(count_users(&kit.store).await, 0);
+}
+
+async fn whoever_has_no_time_left_takes_no_connection(kit: &TestStore) {
+    let before = kit.store.pool_stats();
+    let late = by_deadline(Instant::now(), async {
+        (count(&kit.store).await, kit.store.tx("test.late", async |_| Ok(())).await)
+    });
+    assert!(matches!(late.await, (Err(StoreError::Timeout), Err(StoreError::Timeout))));
+    let after = kit.store.pool_stats();
+    assert!(before.iter().zip(&after).all(|(before, after)| (before.gets, 0) == (after.gets, after.closed_broken)));
+}
+
+async fn whoever_has_no_time_left_stops_waiting_for_a_connection(kit: &TestStore) {
+    let (store, (entered, inside), (release, released)) = (kit.store.clone(), oneshot::channel(), oneshot::channel());
+    let task = spawn(async move {
+        let hold = async move |_: &mut Conn| {
+            entered.send(()).expect("the test waits");
+            released.await.expect("the test lets go");
+            Ok(())
+        };
+        store.read("test.occupy", hold).await
+    });
+    inside.await.expect("the connection is taken");
+    let soon = Instant::now() + Duration::from_millis(100);
+    let refused = by_deadline(soon, count(&kit.store)).await;
+    assert!(matches!(refused, Err(StoreError::Exhausted)), "{refused:?}");
+    assert!(Instant::now() < soon + Duration::from_secs(2), "as long as it had, and not as long as anybody may");
+    release.send(()).expect("the work goes on");
+    task.await.expect("it ended").expect("it was not disturbed");
+    count(&kit.store).await.expect("the pool is free again");
+    assert!(kit.store.pool_stats().iter().all(|pool| (pool.created, pool.closed_broken) == (1, 0)));
+}
+
+async fn count(store: &Store) -> Result<i64, StoreError> {
+    store.read("test.count", async |c| number(c, "select count(*) from users").await).await
 }
 
 async fn a_failed_statement_cannot_be_swallowed(kit: &TestStore) {
