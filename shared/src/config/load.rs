@@ -9,10 +9,14 @@ use super::{
     source::Source,
     validate,
 };
+use crate::secret::TokenHash;
 use std::{fmt::Write as _, time::Duration};
 
 /// Three looks of a balancer that looks every second.
 const BALANCED_DRAIN_DELAY: Duration = Duration::from_secs(3);
+
+/// Characters of the machine's name in a node's name, which must stay readable in a table of the console.
+const LONGEST_HOST: usize = 40;
 
 /// A configuration that passed every rule, and where each value came from.
 #[derive(Clone, Debug)]
@@ -113,7 +117,8 @@ fn compute(config: &mut Config, origins: &mut [Origin], settings: &[Setting], is
     }
     if open("node_name") {
         let serves_sockets = is_gateway || config.gateway.place == Place::Hosted;
-        config.gateway.node = node_name(if serves_sockets { "gw" } else { "api" }, config.http.port);
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        config.gateway.node = node_name(if serves_sockets { "gw" } else { "api" }, &host, config.http.port);
     }
 }
 
@@ -142,10 +147,34 @@ fn detect(config: &Config) -> Environment {
     if private { Environment::Development } else { Environment::Production }
 }
 
-fn node_name(kind: &str, port: u16) -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host: String = host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
-    let host = if host.is_empty() { "node" } else { &host };
+/// Of this machine and port. What makes a long name unique stands at its end in Kubernetes and at its beginning in
+/// domains: so the end is kept to be recognized by, and a hash of the whole stands for the rest.
+fn node_name(kind: &str, host: &str, port: u16) -> String {
+    let mut host: String = host.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+    if host.is_empty() {
+        host.push_str("node");
+    }
+    if host.len() > LONGEST_HOST {
+        let [a, b, c, d, ..] = TokenHash::of(&host).0;
+        host = format!("{a:02x}{b:02x}{c:02x}{d:02x}-{}", &host[host.len() - (LONGEST_HOST - 9)..]);
+    }
     let unique = if port == 0 { std::process::id() } else { port.into() };
     format!("{kind}-{host}-{unique}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_of_different_machines_stay_different_and_keep_their_end() {
+        let pod = "pitchey-gateway-of-the-european-region-deployment-7d9c6b8f5d-x2x9z";
+        let named = node_name("gw", pod, 8080);
+        assert!(named.ends_with("-deployment-7d9c6b8f5d-x2x9z-8080") && named.len() == 48, "{named}");
+        assert_ne!(named, node_name("gw", &pod.replace("x2x9z", "k4m7q"), 8080));
+        let domain =
+            |machine| node_name("gw", &format!("ip-10-0-0-{machine}.eu-central-1.compute.internal.example"), 8080);
+        assert_ne!(domain(1), domain(2));
+        assert_eq!(node_name("gw", "laptop\n", 8080), "gw-laptop-8080");
+    }
 }
