@@ -96,7 +96,7 @@ async fn slow_change(ctx: Ctx) -> Outcome {
             users::insert(tx, new).await?;
             IN_THE_MIDDLE.add_permits(1);
             GO_ON.acquire().await.expect("never closed").forget();
-            users::set_password_hash(tx, new.id, "!still-nobody-knows-this-one").await
+            users::replace_password_hash(tx, new.id, new.password_hash, "!still-nobody-knows-this-one").await
         })
         .await?;
     Ok(Reply::no_content())
@@ -126,5 +126,37 @@ async fn a_client_that_hangs_up_in_the_middle_of_a_change_cannot_cut_it_in_half(
     assert_eq!(account.password_hash, "!still-nobody-knows-this-one");
     let idle = || app.app().store.pool_stats().iter().all(|pool| pool.in_use == 0);
     eventually(|| idle().then_some(())).await;
+    app.stop().await;
+}
+
+/// The same for a handler in the middle of a read.
+static READS: Semaphore = Semaphore::const_new(0);
+static READ_ON: Semaphore = Semaphore::const_new(0);
+
+async fn slow_read(ctx: Ctx) -> Outcome {
+    ctx.app
+        .store
+        .read("test.slow_read", async |c| {
+            READS.add_permits(1);
+            READ_ON.acquire().await.expect("never closed").forget();
+            users::count(c).await
+        })
+        .await?;
+    Ok(Reply::no_content())
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_in_the_middle_of_a_read_costs_no_connection() {
+    let app = TestApp::with_routes(|_| {}, routes::table().get("/test/slow-read", Access::Public, slow_read)).await;
+    let call = app.client().bytes(&Call::new("GET", "/test/slow-read"));
+    let mut stream = TcpStream::connect(app.address()).await.unwrap();
+    stream.write_all(&call).await.unwrap();
+    READS.acquire().await.unwrap().forget();
+    drop(stream);
+    eventually(|| (app.app().metrics.requests_in_flight() == 0).then_some(())).await;
+    READ_ON.add_permits(1);
+    eventually(|| (app.runs_of("test.slow_read") == 1).then_some(())).await;
+    let lost: u64 = app.app().store.pool_stats().iter().map(|pool| pool.closed_broken).sum();
+    assert_eq!(lost, 0);
     app.stop().await;
 }

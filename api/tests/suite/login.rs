@@ -1,8 +1,12 @@
 //! The three doors (R-002…R-006): who gets in where, and what a refusal leaves alone.
 
-use crate::support::{COOKIE, Call, PASSWORD, TestApp};
+use crate::support::{COOKIE, Call, Client, PASSWORD, TestApp, eventually};
 use serde_json::json;
-use shared::model::Portal;
+use shared::{
+    model::Portal,
+    store::{sessions, users},
+};
+use tokio::sync::Semaphore;
 
 const ALL: [Portal; 3] = Portal::ALL;
 
@@ -103,6 +107,65 @@ async fn an_imported_bcrypt_hash_is_replaced_at_the_first_login() {
         .unwrap();
     assert!(stored.unwrap().password_hash.starts_with("$argon2id$"));
     assert_eq!(app.login(&app.client(), "creator", "imported@example.org").await.status, 200);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_login_that_a_change_of_the_password_overtakes_opens_nothing_and_undoes_nothing() {
+    let app = TestApp::start().await;
+    app.account("modern@example.org", &[Portal::Creator]).await;
+    app.insert("imported@example.org", &[Portal::Creator], true, &bcrypt_hash(PASSWORD)).await;
+    let store = &app.app().store;
+    let account = async |email| {
+        let account = store.read("test.look", async |c| users::credentials(c, email).await).await.unwrap();
+        account.unwrap()
+    };
+    for email in ["modern@example.org", "imported@example.org"] {
+        let (before, read) = (account(email).await, app.runs_of("users.credentials"));
+        let (locked, go_on) = (Semaphore::new(0), Semaphore::new(0));
+        let change = store.tx("test.change", async |tx| {
+            let hash = (before.password_hash.as_str(), "!the-password-was-changed");
+            assert!(users::replace_password_hash(tx, before.user.id, hash.0, hash.1).await?);
+            locked.add_permits(1);
+            go_on.acquire().await.unwrap().forget();
+            Ok(())
+        });
+        let login = async {
+            locked.acquire().await.unwrap().forget();
+            app.login(&app.client(), "creator", email).await
+        };
+        let overtake = async {
+            eventually(|| (app.runs_of("users.credentials") > read).then_some(())).await;
+            go_on.add_permits(1);
+        };
+        let (changed, refused, ()) = tokio::join!(change, login, overtake);
+        changed.unwrap();
+        assert_eq!((refused.refusal().as_str(), refused.header("set-cookie")), ("401 INVALID_CREDENTIALS", None));
+        assert_eq!(account(email).await.password_hash, "!the-password-was-changed");
+        let open = store.read("test.list", async |c| sessions::list(c, before.user.id).await).await.unwrap();
+        assert_eq!(open.len(), 0);
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_login_beyond_the_limit_ends_the_session_that_was_not_used_for_longest() {
+    let app = TestApp::start().await;
+    let id = app.account("everywhere@example.org", &[Portal::Creator]).await;
+    let mut tokens = Vec::new();
+    for _ in 0..sessions::MOST_PER_USER {
+        app.clock.advance(std::time::Duration::from_secs(1));
+        tokens.push(app.session(id, Portal::Creator).await);
+    }
+    let status = async |token: &shared::secret::Token| {
+        Client::with_bearer(app.address(), token.expose()).get("/api/auth/session").await.status
+    };
+    assert_eq!((status(&tokens[0]).await, status(&tokens[1]).await), (200, 200));
+    let client = app.client();
+    app.login(&client, "creator", "everywhere@example.org").await.data();
+    assert_eq!((status(&tokens[0]).await, status(&tokens[1]).await), (401, 200));
+    let listed = client.get("/api/auth/sessions").await.data()["sessions"].as_array().unwrap().len();
+    assert_eq!(listed, usize::try_from(sessions::MOST_PER_USER).unwrap());
     app.stop().await;
 }
 

@@ -6,6 +6,7 @@ use shared::{
     engine::Control,
     id::UserId,
     protocol::{CloseReason, event::Received},
+    secret::TokenHash,
     store::{sessions, testing},
     testkit::Socket,
 };
@@ -348,7 +349,8 @@ async fn a_session_prolonged_elsewhere_keeps_its_sockets_and_one_that_ended_is_c
     let (mut bobs, _) = Socket::ready(node.addr, &bob.token).await;
     let now = node.ops.clock().now();
     let later = now + Duration::from_hours(1);
-    let prolong = async |tx: &mut _| sessions::refresh(tx, ada.session, now + Duration::from_secs(1), later).await;
+    let (token, since) = (TokenHash::of(&ada.token), now + Duration::from_secs(1));
+    let prolong = async |tx: &mut _| sessions::refresh(tx, ada.session, token, since, later).await;
     assert!(node.ops.store().tx("test.prolong", prolong).await.unwrap());
     node.ops.clock().advance(Duration::from_mins(20));
     bobs.expect_close(CloseReason::SessionExpired).await;

@@ -13,12 +13,24 @@ use crate::{
     id::{SessionId, UserId},
     model::{Identity, Portal},
     secret::{Token, TokenHash},
-    store::sessions::{self, Revoked, Rotation},
+    store::{
+        by_deadline,
+        sessions::{self, Revoked, Rotation},
+    },
 };
-use std::sync::Arc;
+use futures_util::{StreamExt as _, stream};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// No token of ours is longer; what is, is not worth hashing.
 const TOKEN_BYTES: usize = 128;
+/// Longest time for one look-up of tokens in the store: more than the wait for a connection, and so little that a client
+/// is told to come back while it still listens.
+const LOOK_UP: Duration = Duration::from_secs(4);
+/// Tombstones left at a time.
+const BURIALS: usize = 8;
 
 impl Ops {
     /// Who presents this session token; `None` if it is unknown, expired or revoked.
@@ -79,14 +91,15 @@ impl Ops {
         let (id, unless_since) = (who.session_id, now - config.update_age);
         let moved = self
             .store()
-            .tx("sessions.refresh", async |tx| sessions::refresh(tx, id, unless_since, expires_at).await)
+            .tx("sessions.refresh", async |tx| sessions::refresh(tx, id, token, unless_since, expires_at).await)
             .await?;
         if !moved {
             return Ok(None);
         }
         let refreshed = Identity { expires_at, refreshed_at: now, ..who.clone() };
+        // Only in the place of what we saw: meanwhile the token may have been replaced, and then it ends with the grace.
         // Should this fail, the cache keeps the old expiry, and asks the store when that is over.
-        let _ = self.engine().sessions.put(&token, &refreshed).await;
+        let _ = self.engine().sessions.prolong(&token, who, &refreshed).await;
         Ok(Some(refreshed))
     }
 
@@ -157,11 +170,13 @@ impl Ops {
     /// Leaves tombstones for sessions whose rows are gone, so that the relay need not be waited for. For business changes
     /// that revoke in their own transaction; to be called right after the commit.
     pub async fn bury(&self, revoked: &[Revoked]) {
-        for session in revoked {
-            let tokens: Vec<_> = std::iter::once(session.token_hash).chain(session.previous_token_hash).collect();
-            let sessions = &self.engine().sessions;
-            heard("bury a session", sessions.revoke(session.session_id, &tokens).await);
-        }
+        stream::iter(revoked.to_vec()).for_each_concurrent(BURIALS, |session| self.bury_one(session)).await;
+    }
+
+    async fn bury_one(&self, session: Revoked) {
+        let tokens: Vec<_> = std::iter::once(session.token_hash).chain(session.previous_token_hash).collect();
+        let sessions = &self.engine().sessions;
+        heard("bury a session", sessions.revoke(session.session_id, &tokens).await);
     }
 
     fn is_live(&self, identity: &Identity) -> bool {
@@ -171,7 +186,8 @@ impl Ops {
     async fn authenticate_in_store(&self, token: TokenHash) -> Result<Option<Arc<Identity>>, OpsError> {
         let fetch = |tokens: Vec<TokenHash>| async move {
             let read = async |c: &mut _| sessions::identities(c, &tokens).await;
-            Ok(self.store().read("sessions.identities", read).await?)
+            // For all who wait, whenever the one who leads began to.
+            Ok(by_deadline(Instant::now() + LOOK_UP, self.store().read("sessions.identities", read)).await?)
         };
         let Some(identity) = self.lookups().get(token, fetch).await? else { return Ok(None) };
         let cache = &self.engine().sessions;

@@ -19,7 +19,10 @@ use crate::{
 use sqlx::{FromRow, QueryBuilder};
 use std::{collections::HashMap, time::Duration};
 
-/// Tokens looked up in one statement: well under both databases' limits on parameters.
+/// Sessions a user may have: more than anybody has devices, and few enough for one list and one answer.
+pub const MOST_PER_USER: u32 = 100;
+
+/// Tokens looked up, or sessions ended, in one statement: well under both databases' limits on parameters.
 const BATCH: usize = 500;
 
 /// How long an expired session is remembered, so that a browser that comes late can be told to forget its cookie.
@@ -155,11 +158,12 @@ async fn identity_rows(conn: &mut Conn, tokens: &[TokenHash]) -> Result<Vec<Iden
     })
 }
 
-/// Moves the expiry, if nobody did since `unless_since` (R-009: once a day, however many requests come at once).
-/// Says whether this call did it.
+/// Moves the expiry, if nobody did since `unless_since` (R-009: once a day, however many requests come at once), and if
+/// this is the session's token: one that was replaced is not prolonged. Says whether this call did it.
 pub async fn refresh(
     tx: &mut Tx,
     id: SessionId,
+    token: TokenHash,
     unless_since: Timestamp,
     expires_at: Timestamp,
 ) -> Result<bool, StoreError> {
@@ -168,12 +172,13 @@ pub async fn refresh(
         tx,
         sqlx::query(
             "update sessions set refreshed_at = $2, last_seen = $2, expires_at = $3
-             where id = $1 and refreshed_at <= $4 and expires_at > $2",
+             where id = $1 and refreshed_at <= $4 and expires_at > $2 and token_hash = $5",
         )
         .bind(id)
         .bind(now)
         .bind(expires_at)
         .bind(unless_since)
+        .bind(token)
     )
     .map(|changed| changed == 1)
 }
@@ -218,7 +223,7 @@ pub async fn rotate(tx: &mut Tx, rotation: Rotation) -> Result<bool, StoreError>
     Ok(changed == 1)
 }
 
-/// The user's live sessions, newest first.
+/// The user's live sessions, newest first: at most [`MOST_PER_USER`].
 pub async fn list(conn: &mut Conn, user: UserId) -> Result<Vec<Session>, StoreError> {
     let now = conn.now();
     with_conn!(conn, |c| {
@@ -288,6 +293,26 @@ impl From<&Revoked> for Invalidation {
         let (session, token) = (ended.session_id, ended.token_hash);
         Self::Session { session, token, previous: ended.previous_token_hash }
     }
+}
+
+/// Ends the user's sessions beyond [`MOST_PER_USER`], those first that were not used for longest; the `newest` stays.
+pub async fn trim(tx: &mut Tx, user: UserId, newest: SessionId) -> Result<Vec<Revoked>, StoreError> {
+    let ended: Vec<Revoked> = with_conn!(tx, |c| {
+        sqlx::query_as(
+            "delete from sessions where id in (
+                 select id from sessions where user_id = $1 and id <> $2
+                 order by refreshed_at desc, id desc limit $3 offset $4)
+             returning id, user_id, token_hash, previous_token_hash",
+        )
+        .bind(user)
+        .bind(newest)
+        .bind(i64::try_from(BATCH).unwrap_or(i64::MAX))
+        .bind(i64::from(MOST_PER_USER - 1))
+        .fetch_all(c)
+        .await
+    })?;
+    note(tx, &ended).await?;
+    Ok(ended)
 }
 
 /// Those of these sessions that have neither ended nor expired, and until when they live.

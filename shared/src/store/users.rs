@@ -169,14 +169,32 @@ pub async fn people(conn: &mut Conn, ids: &[UserId]) -> Result<Vec<Person>, Stor
     })
 }
 
-/// Replaces the password hash.
-pub async fn set_password_hash(tx: &mut Tx, id: UserId, hash: &str) -> Result<(), StoreError> {
+/// Whether this still is the account's password hash. Until the end of the transaction it stays so, and whoever else
+/// asks the same waits.
+pub async fn has_password_hash(tx: &mut Tx, id: UserId, hash: &str) -> Result<bool, StoreError> {
+    let (postgres, sqlite) = (
+        "select id from users where id = $1 and password_hash = $2 for no key update",
+        // There is one writer at a time.
+        "select id from users where id = $1 and password_hash = $2",
+    );
+    let sql = if tx.is_postgres() { postgres } else { sqlite };
+    let found: Option<UserId> =
+        with_conn!(tx, |c| sqlx::query_scalar(sql).bind(id).bind(hash).fetch_optional(c).await)?;
+    Ok(found.is_some())
+}
+
+/// Replaces the password hash, if it still is the one that the old password was proven with.
+pub async fn replace_password_hash(tx: &mut Tx, id: UserId, old: &str, new: &str) -> Result<bool, StoreError> {
     let now = tx.now();
     execute!(
         tx,
-        sqlx::query("update users set password_hash = $2, updated_at = $3 where id = $1").bind(id).bind(hash).bind(now)
-    )?;
-    Ok(())
+        sqlx::query("update users set password_hash = $3, updated_at = $4 where id = $1 and password_hash = $2")
+            .bind(id)
+            .bind(old)
+            .bind(new)
+            .bind(now)
+    )
+    .map(|changed| changed == 1)
 }
 
 /// Records that the address was proven; says whether that is news.

@@ -42,23 +42,28 @@ pub async fn create(ctx: Ctx) -> Outcome {
         problems.add("newPassword", complaint);
     }
     problems.finish()?;
-    if ctx.app.passwords.verify(current, Some(found.password_hash)).await? == PasswordVerdict::Wrong {
-        return Err(ApiError::Unauthorized("Current password is incorrect"));
+    let incorrect = || ApiError::Unauthorized("Current password is incorrect");
+    let proven = found.password_hash;
+    if ctx.app.passwords.verify(current, Some(proven.clone())).await? == PasswordVerdict::Wrong {
+        return Err(incorrect());
     }
     let hash = ctx.app.passwords.hash(new).await.map_err(failed)?;
     let revoked = ctx
         .app
         .store
         .tx("users.change_password", async |tx| {
-            users::set_password_hash(tx, who.user_id, &hash).await?;
-            if !form.revoke_other_sessions {
-                return Ok(Vec::new());
+            if !users::replace_password_hash(tx, who.user_id, &proven, &hash).await? {
+                return Ok(None);
             }
-            sessions::revoke_others(tx, who.user_id, who.session_id).await
+            if !form.revoke_other_sessions {
+                return Ok(Some(Vec::new()));
+            }
+            sessions::revoke_others(tx, who.user_id, who.session_id).await.map(Some)
         })
         .await
         .map_err(|error: StoreError| failed(error.into()))?;
-    ctx.app.ops.bury(&revoked).await;
+    // Another change came first, so it no longer is the current one.
+    ctx.app.ops.bury(&revoked.ok_or_else(incorrect)?).await;
     let revoked = if form.revoke_other_sessions { "all" } else { "none" };
     Ok(Reply::ok(&json!({ "message": "Password changed successfully", "revokedSessions": revoked })))
 }

@@ -29,7 +29,8 @@ use shared::{
     secret::Token,
     store::{
         sessions::{self, NewSession},
-        users, verifications,
+        users::{self, Credentials},
+        verifications,
     },
 };
 
@@ -69,23 +70,29 @@ async fn enter(ctx: Ctx, portal: Portal) -> Outcome {
     ctx.limit(LOGIN_BURST, &who).await?;
     ctx.limit(LOGIN, &who).await?;
 
-    let (user, rehash) = prove(&ctx, &email, password).await?;
+    let proven = prove(&ctx, &email, password).await?;
+    let user = &proven.user;
     if !user.portals.contains(portal) {
         return Err(ApiError::WrongPortal(user.portals));
     }
-    let (token, session) = open(&ctx, &user, portal, rehash).await?;
-    if let Some(before) = &ctx.identity {
-        // A new login is a new token, and the browser forgets the old one: so do we.
-        ctx.app.ops.revoke_session(before.user_id, before.session_id).await?;
-    }
+    let (token, session) = open(&ctx, &proven, portal).await?;
     tracing::info!(user_id = %user.id, session_id = %session.id, %portal, "signed in");
     let current =
         CurrentSession { id: session.id, portal, created_at: session.created_at, expires_at: session.expires_at };
-    Ok(Reply::ok(&SignedIn::new(&user, current)).cookie(&ctx.app.cookie.set(&token)))
+    Ok(Reply::ok(&SignedIn::new(user, current)).cookie(&ctx.app.cookie.set(&token)))
 }
 
-/// The verified account, if this is its password; and the hash that should replace the stored one.
-async fn prove(ctx: &Ctx, email: &str, password: String) -> Result<(User, Option<String>), ApiError> {
+/// A verified account whose password was right.
+struct Proven {
+    user: User,
+    /// What it was checked against.
+    hash: String,
+    /// What should replace that.
+    rehash: Option<String>,
+}
+
+/// The verified account, if this is its password.
+async fn prove(ctx: &Ctx, email: &str, password: String) -> Result<Proven, ApiError> {
     let (found, waiting) = ctx
         .app
         .store
@@ -93,10 +100,12 @@ async fn prove(ctx: &Ctx, email: &str, password: String) -> Result<(User, Option
             Ok((users::credentials(c, email).await?, verifications::newest(c, email).await?))
         })
         .await?;
-    let (user, hash) = found.map(|found| (found.user, found.password_hash)).unzip();
+    let hash = found.as_ref().map(|found| found.password_hash.clone());
     let of_account = ctx.app.passwords.verify(password.clone(), hash).await?;
-    let unproven = match (user, of_account) {
-        (Some(user), PasswordVerdict::Right { rehash }) if user.email_verified => return Ok((user, rehash)),
+    let unproven = match (found, of_account) {
+        (Some(Credentials { user, password_hash: hash }), PasswordVerdict::Right { rehash }) if user.email_verified => {
+            return Ok(Proven { user, hash, rehash });
+        }
         (_, of_account) => of_account != PasswordVerdict::Wrong,
     };
     let waiting = waiting.map(|registration| registration.password_hash);
@@ -107,7 +116,11 @@ async fn prove(ctx: &Ctx, email: &str, password: String) -> Result<(User, Option
     Err(ApiError::InvalidCredentials)
 }
 
-async fn open(ctx: &Ctx, user: &User, portal: Portal, rehash: Option<String>) -> Result<(Token, Session), ApiError> {
+/// Opens the session, and ends in the same transaction what it takes the place of: the browser's session before, which
+/// the browser forgets, and the account's oldest beyond the limit. Nothing happens if the password was changed since it
+/// was proven: the change may have ended every session but its own, and this would be one more.
+async fn open(ctx: &Ctx, proven: &Proven, portal: Portal) -> Result<(Token, Session), ApiError> {
+    let Proven { user, hash, rehash } = proven;
     let token = Token::generate();
     let (ip, user_agent) = (ctx.ip.to_string(), ctx.user_agent());
     let new = NewSession {
@@ -119,15 +132,27 @@ async fn open(ctx: &Ctx, user: &User, portal: Portal, rehash: Option<String>) ->
         user_agent: user_agent.as_deref(),
         ttl: ctx.app.config.session.ttl,
     };
-    let session = ctx
+    let opened = ctx
         .app
         .store
         .tx("sessions.open", async |tx| {
-            if let Some(hash) = &rehash {
-                users::set_password_hash(tx, user.id, hash).await?;
+            let unchanged = match rehash {
+                Some(rehash) => users::replace_password_hash(tx, user.id, hash, rehash).await?,
+                None => users::has_password_hash(tx, user.id, hash).await?,
+            };
+            if !unchanged {
+                return Ok(None);
             }
-            sessions::insert(tx, new).await
+            let mut ended = Vec::new();
+            if let Some(before) = &ctx.identity {
+                ended.extend(sessions::revoke(tx, before.user_id, before.session_id).await?);
+            }
+            let session = sessions::insert(tx, new).await?;
+            ended.extend(sessions::trim(tx, user.id, session.id).await?);
+            Ok(Some((session, ended)))
         })
         .await?;
+    let Some((session, ended)) = opened else { return Err(ApiError::InvalidCredentials) };
+    ctx.app.ops.bury(&ended).await;
     Ok((token, session))
 }

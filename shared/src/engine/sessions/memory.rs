@@ -88,6 +88,11 @@ impl MemorySessions {
         self.0.sessions.put_if(*token, slot, |there| there.is_none_or(same));
     }
 
+    pub(super) fn prolong(&self, token: &TokenHash, seen: &Identity, later: &Identity) {
+        let same = |there: Option<&Slot>| matches!(there, Some(Slot::Live(known)) if **known == *seen);
+        self.0.sessions.put_if(*token, Slot::live(later), same);
+    }
+
     pub(super) fn forget(&self, token: &TokenHash) {
         self.0.sessions.remove_if(token, |slot| matches!(slot, Slot::Live(_)));
     }

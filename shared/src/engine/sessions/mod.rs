@@ -3,7 +3,8 @@
 //! # Contract
 //!
 //! * Entries live [`TTL`]. `fill` is set-if-absent and loses against a tombstone, so a fill that races a revoke cannot
-//!   resurrect a session; `put` is for the one who just changed the row (refresh, portal switch, rotation).
+//!   resurrect a session; `put` is for the one who just replaced a token; `prolong` is compare-and-set, because the
+//!   token may be replaced between the refresh of a row and the word of it.
 //! * `renew` lets an entry live another [`TTL`] if it says what the store just said, and fills an empty place; an entry
 //!   that differs was put by somebody who knows more, and stays.
 //! * `revoke` leaves a tombstone for [`TTL`] under every hash of the session and tells every node
@@ -81,6 +82,15 @@ impl SessionCache {
         match self {
             Self::Memory(sessions) => sessions.renew(token, identity),
             Self::Redis(sessions) => return sessions.renew(token, identity).await,
+        }
+        Ok(())
+    }
+
+    /// Replaces the identity that was `seen` with the same one of a later expiry; leaves anything else as it is.
+    pub async fn prolong(&self, token: &TokenHash, seen: &Identity, later: &Identity) -> Result<(), EngineError> {
+        match self {
+            Self::Memory(sessions) => sessions.prolong(token, seen, later),
+            Self::Redis(sessions) => return sessions.prolong(token, seen, later).await,
         }
         Ok(())
     }

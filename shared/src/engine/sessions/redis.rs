@@ -60,6 +60,17 @@ impl RedisSessions {
         self.write(self.link.keys().token(token), "others", TTL, identity).await
     }
 
+    pub(super) async fn prolong(
+        &self,
+        token: &TokenHash,
+        seen: &Identity,
+        later: &Identity,
+    ) -> Result<(), EngineError> {
+        let [seen, later] = [seen, later].map(|identity| value(identity).into());
+        let args = vec![self.link.now(), millis(TTL), Value::from_static_str("unseen"), later, seen];
+        self.link.run("prolong a session", &CACHE_PUT, vec![self.link.keys().token(token)], args).await.map(drop)
+    }
+
     pub(super) async fn forget(&self, token: &TokenHash) -> Result<(), EngineError> {
         let (key, args) = (self.link.keys().token(token), vec![self.link.now()]);
         self.link.run("forget a session", &CACHE_FORGET, vec![key], args).await.map(drop)
@@ -134,9 +145,13 @@ impl RedisSessions {
         lives: Duration,
         identity: &Identity,
     ) -> Result<(), EngineError> {
-        let json = serde_json::to_string(identity).expect("an identity is plain data");
-        let value = format!("{} {json}", identity.session_id);
-        let args = vec![self.link.now(), millis(lives), Value::from_static_str(stays), value.into()];
+        let args = vec![self.link.now(), millis(lives), Value::from_static_str(stays), value(identity).into()];
         self.link.run("remember a session", &CACHE_PUT, vec![key], args).await.map(drop)
     }
+}
+
+/// An identity as an entry's value: the same text for the same identity.
+fn value(identity: &Identity) -> String {
+    let json = serde_json::to_string(identity).expect("an identity is plain data");
+    format!("{} {json}", identity.session_id)
 }

@@ -249,6 +249,7 @@ macro_rules! concern {
         tests! { $fixture; sessions:
             a_token_is_unknown_until_it_is_filled
             a_fill_never_replaces_and_a_put_does
+            only_what_was_seen_is_prolonged
             a_revoked_session_is_dead_under_every_hash
             neither_fill_nor_put_resurrects_a_revoked_session
             a_fill_that_races_a_revoke_loses

@@ -54,6 +54,24 @@ pub(crate) async fn a_fill_never_replaces_and_a_put_does(fixture: Fixture) {
     assert_eq!(get(engine, token).await, CachedSession::Live(old.into()));
 }
 
+pub(crate) async fn only_what_was_seen_is_prolonged(fixture: Fixture) {
+    let (engine, token, seen) = (&fixture.engine, hash(), identity(&fixture, "ada"));
+    let later = Identity { expires_at: seen.expires_at + Duration::from_hours(24), ..seen.clone() };
+    engine.sessions.prolong(&token, &seen, &later).await.unwrap();
+    assert_eq!(get(engine, token).await, CachedSession::Unknown, "nothing was there");
+    engine.sessions.fill(&token, &seen).await.unwrap();
+    engine.sessions.prolong(&token, &seen, &later).await.unwrap();
+    assert_eq!(get(engine, token).await, CachedSession::Live(later.clone()));
+    // Meanwhile the token is replaced, and ends with the grace.
+    let ending = Identity { expires_at: fixture.clock.now() + Duration::from_secs(10), ..seen.clone() };
+    engine.sessions.put(&token, &ending).await.unwrap();
+    engine.sessions.prolong(&token, &seen, &later).await.unwrap();
+    assert_eq!(get(engine, token).await, CachedSession::Live(ending));
+    engine.sessions.revoke(seen.session_id, &[token]).await.unwrap();
+    engine.sessions.prolong(&token, &seen, &later).await.unwrap();
+    assert_eq!(get(engine, token).await, CachedSession::Revoked);
+}
+
 pub(crate) async fn a_revoked_session_is_dead_under_every_hash(fixture: Fixture) {
     let (engine, ada) = (&fixture.engine, identity(&fixture, "ada"));
     let (current, rotated, never_cached) = (hash(), hash(), hash());

@@ -57,7 +57,9 @@ on_both! {
     a_rotation_keeps_the_session_and_the_old_token_dies_after_its_grace,
     nobody_switches_to_a_portal_they_may_not_enter,
     a_session_is_refreshed_once_however_many_ask,
+    a_replaced_token_prolongs_nothing,
     sessions_are_revoked_one_by_one_or_all_but_this,
+    beyond_the_limit_the_session_that_was_not_used_for_longest_ends,
     a_token_brings_its_own_registration_once_and_not_too_late,
     a_proven_address_voids_every_other_token_but_not_what_a_login_says,
     a_token_is_contested_when_another_password_waits_for_the_address,
@@ -103,8 +105,17 @@ async fn an_address_or_a_handle_in_another_spelling_is_taken(kit: &TestStore) {
 
 async fn the_password_hash_comes_only_with_credentials_and_can_be_replaced(kit: &TestStore) {
     let id = user(kit, "ada").await;
-    let replace = async |tx: &mut Tx| users::set_password_hash(tx, id, "another hash that is long enough").await;
-    kit.store.tx("users.password", replace).await.expect("it is replaced");
+    let (first, second) = ("not a hash, only long enough", "another hash that is long enough");
+    let replace = async |old| {
+        let replace = async |tx: &mut Tx| users::replace_password_hash(tx, id, old, second).await;
+        kit.store.tx("users.password", replace).await.expect("it is tried")
+    };
+    let has = async |hash| {
+        let has = async |tx: &mut Tx| users::has_password_hash(tx, id, hash).await;
+        kit.store.tx("users.password", has).await.expect("it is asked")
+    };
+    assert!(has(first).await && replace(first).await);
+    assert!(!has(first).await && !replace(first).await, "it was replaced");
     let found = kit.store.read("users.credentials", async |c| users::credentials(c, "ada@example.test").await).await;
     let found = found.expect("it is looked up").expect("it is found");
     assert_eq!((found.user.id, found.password_hash.as_str()), (id, "another hash that is long enough"));
@@ -186,11 +197,45 @@ async fn a_session_is_refreshed_once_however_many_ask(kit: &TestStore) {
     kit.clock.advance(Duration::from_hours(24));
     let (yesterday, later) = (opened.refreshed_at, kit.clock.now() + WEEK);
     let refresh =
-        || kit.store.tx("sessions.refresh", async |tx| sessions::refresh(tx, opened.id, yesterday, later).await);
+        || kit.store.tx("sessions.refresh", async |tx| sessions::refresh(tx, opened.id, token, yesterday, later).await);
     let outcomes = futures_util::future::join_all((0..10).map(|_| refresh())).await;
     assert_eq!(outcomes.into_iter().filter(|outcome| matches!(outcome, Ok(true))).count(), 1);
     let found = identity(kit, token).await.expect("it is known");
     assert_eq!((found.refreshed_at, found.expires_at), (kit.clock.now(), later));
+}
+
+async fn a_replaced_token_prolongs_nothing(kit: &TestStore) {
+    let (ada, old, new) = (user(kit, "ada").await, token(), token());
+    let opened = session(kit, ada, old).await;
+    assert!(rotate(kit, Rotation { id: opened.id, old, new, portal: Portal::Creator, grace: GRACE }).await);
+    let (since, later) = (opened.refreshed_at, opened.expires_at + WEEK);
+    for (token, prolongs) in [(old, false), (new, true)] {
+        let refresh = async |tx: &mut Tx| sessions::refresh(tx, opened.id, token, since, later).await;
+        assert_eq!(kit.store.tx("sessions.refresh", refresh).await.expect("it is tried"), prolongs);
+    }
+}
+
+async fn beyond_the_limit_the_session_that_was_not_used_for_longest_ends(kit: &TestStore) {
+    let (ada, bob) = (user(kit, "ada").await, user(kit, "bob").await);
+    let most = usize::try_from(sessions::MOST_PER_USER).expect("it is small");
+    session(kit, bob, token()).await;
+    let mut opened = Vec::new();
+    for _ in 0..=most {
+        kit.clock.advance(Duration::from_secs(1));
+        let token = token();
+        opened.push((token, session(kit, ada, token).await));
+    }
+    let (token, first) = &opened[0];
+    let (since, later) = (first.refreshed_at, first.expires_at + WEEK);
+    let refresh = async |tx: &mut Tx| sessions::refresh(tx, first.id, *token, since, later).await;
+    assert!(kit.store.tx("sessions.refresh", refresh).await.expect("it is tried"));
+    let trim = async || {
+        let trim = async |tx: &mut Tx| sessions::trim(tx, ada, opened[most].1.id).await;
+        let ended = kit.store.tx("sessions.trim", trim).await.expect("it is tried");
+        ended.into_iter().map(|ended| ended.session_id).collect::<Vec<_>>()
+    };
+    assert_eq!(trim().await, [opened[1].1.id], "the first was used again");
+    assert_eq!(trim().await, []);
 }
 
 async fn sessions_are_revoked_one_by_one_or_all_but_this(kit: &TestStore) {
@@ -380,6 +425,7 @@ async fn a_text_that_postgres_cannot_hold_is_a_refused_value() {
     let Some(kit) = TestStore::postgres().await else { return };
     let id = user(&kit, "ada").await;
     let hash = "a NUL \0 in the middle of it";
-    let outcome = kit.store.tx("users.password", async |tx| users::set_password_hash(tx, id, hash).await).await;
+    let outcome =
+        kit.store.tx("users.password", async |tx| users::replace_password_hash(tx, id, hash, hash).await).await;
     assert!(matches!(outcome, Err(StoreError::CheckViolation(_))), "{outcome:?}");
 }
