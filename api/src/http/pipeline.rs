@@ -5,8 +5,9 @@
 //!                └── a refusal anywhere goes straight to render, so that it looks like every other answer ──┘
 //! ```
 //!
-//! A handler that changes something runs in a task of its own: a client that hangs up, or a deadline, ends the waiting
-//! but never cuts a transaction in half (R-024). A panic ends the request, not the process (R-205).
+//! Whatever may ask the store (the session's look-up, the handler) runs in a task of its own: a client that hangs up, or a
+//! deadline, ends the waiting but never cuts a transaction in half (R-024), nor costs the pool a connection. Look-up and
+//! handler share `REQUEST_TIMEOUT`. A panic ends the request, not the process (R-205).
 
 use super::{
     ApiError, Body, Ctx, Outcome, Params, Reply, RequestId, client, csrf, empty,
@@ -16,7 +17,7 @@ use super::{
     rate_limit::{self, Policy},
     request_id,
     response::Asked,
-    session,
+    session::{self, Visitor},
 };
 use crate::{
     app::App,
@@ -30,7 +31,11 @@ use http_body::Body as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use shared::{config::Place, cors, store::by_deadline};
-use std::{net::SocketAddr, panic::AssertUnwindSafe, time::Instant};
+use std::{
+    net::SocketAddr,
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
+};
 use tokio::time::timeout;
 
 /// The request's side of the conversation, kept until its answer is complete.
@@ -120,7 +125,9 @@ async fn serve(
         of_address = rate_limit::take(&app.engine.limits, policy, &client::bucket(ip)).await?;
         of_address.inspect(|standing| standing.write(&mut heard.extra));
     }
-    let visitor = session::identify(app, &heard.headers, endpoint.access, &mut heard.extra).await?;
+    let (limit, started) = (app.config.http.request_timeout, Instant::now());
+    let visitor = identify(app, endpoint.access, heard, limit).await?;
+    let left = limit.saturating_sub(started.elapsed());
     if let Some(visitor) = &visitor {
         let user = visitor.identity.user_id.to_string();
         let policy = Policy::new("user", http.rate_per_user, 60);
@@ -138,19 +145,35 @@ async fn serve(
             let (identity, presented) = visitor.map(|visitor| (visitor.identity, visitor.presented)).unzip();
             let ctx =
                 Ctx { app: app.clone(), head: parts, params, identity, presented, ip, id: heard.id.clone(), body };
-            run(app, handler(ctx), changes).await
+            let work = handler(ctx);
+            if changes {
+                return run(app, left, work).await;
+            }
+            // What only reads need not go on after the deadline, and its units of work have ended before.
+            run(app, left, async move { timeout(left, work).await.unwrap_or(Err(ApiError::Timeout)) }).await
         }
     }
 }
 
-/// Runs a handler against its deadline; one that changes something in a task of its own, which outlives the deadline
-/// but whose transactions do not.
-async fn run(app: &App, work: impl Future<Output = Outcome> + Send + 'static, changes: bool) -> Outcome {
-    let limit = app.config.http.request_timeout;
-    if !changes {
-        return timeout(limit, work).await.unwrap_or(Err(ApiError::Timeout));
-    }
-    let work = by_deadline(Instant::now() + limit, work);
+/// Who asks, within the limit.
+async fn identify(app: &App, access: Access, heard: &mut Heard, limit: Duration) -> Result<Option<Visitor>, ApiError> {
+    let Some(presented) = session::presented(app, &heard.headers, access)? else { return Ok(None) };
+    let known = match run(app, limit, session::look_up(app.clone(), presented.clone(), access)).await {
+        // Nothing was begun yet: the next attempt may find the store awake.
+        Err(ApiError::Timeout) => return Err(ApiError::unavailable("the session could not be looked up in time")),
+        known => known?,
+    };
+    session::visitor(app, (presented, known), access, &mut heard.extra)
+}
+
+/// Runs work against its deadline, in a task of its own. The task outlives the deadline; its units of work do not: they
+/// end a little earlier, so that the answer says that the store is what was waited for.
+async fn run<T: Send + 'static>(
+    app: &App,
+    limit: Duration,
+    work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+) -> Result<T, ApiError> {
+    let work = by_deadline(Instant::now() + limit.mul_f64(0.9), work);
     match timeout(limit, app.lifecycle.tracker().spawn(work)).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(failure)) => match failure.try_into_panic() {

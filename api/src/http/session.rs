@@ -1,4 +1,7 @@
 //! From a presented token to an identity, and the once-a-day renewal.
+//!
+//! In three steps, because the one in the middle waits for the store: it runs in a task of its own and has a deadline,
+//! and only the others touch the request and its answer.
 
 use super::{
     ApiError,
@@ -6,13 +9,55 @@ use super::{
 };
 use crate::{app::App, router::Access};
 use http::{HeaderMap, HeaderValue, header};
-use shared::model::Identity;
-use std::sync::Arc;
+use shared::{model::Identity, store::by_deadline};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// Longest time for a renewal, which can wait until the next request.
+const RENEWAL: Duration = Duration::from_secs(2);
 
 /// A valid session and the token that proved it.
 pub(super) struct Visitor {
     pub(super) identity: Identity,
     pub(super) presented: Presented,
+}
+
+/// What there is to know about a presented token.
+pub(super) enum Known {
+    /// It proves nothing; whether it belonged to a session that has expired.
+    Nobody { expired: bool },
+    /// It proves this; whether the expiry was moved just now.
+    Somebody { identity: Identity, renewed: bool },
+}
+
+/// The token that must be looked at; `None` if nobody needs to be somebody.
+pub(super) fn presented(app: &App, headers: &HeaderMap, access: Access) -> Result<Option<Presented>, ApiError> {
+    let needed = match access {
+        Access::Open => return Ok(None),
+        Access::Public => false,
+        Access::Session | Access::ReadOnlySession => true,
+    };
+    match credentials::read(headers, app.cookie.name()) {
+        Credentials::Token(presented) => Ok(Some(presented)),
+        // Whoever sends a broken `Authorization` believes to be somebody: say so, also where nobody needs to be.
+        Credentials::Unusable => Err(ApiError::unauthorized()),
+        Credentials::None if needed => Err(ApiError::unauthorized()),
+        Credentials::None => Ok(None),
+    }
+}
+
+/// Asks the cache, and the store if it must.
+pub(super) async fn look_up(app: App, presented: Presented, access: Access) -> Result<Known, ApiError> {
+    let token = presented.token.expose();
+    let Some(identity) = app.ops.authenticate(token).await? else {
+        let expired = presented.by_cookie && app.ops.has_expired(token).await.unwrap_or(false);
+        return Ok(Known::Nobody { expired });
+    };
+    let renewed = if access == Access::ReadOnlySession { None } else { renew(&app, &identity, &presented).await };
+    let was_renewed = renewed.is_some();
+    Ok(Known::Somebody { identity: renewed.unwrap_or_else(|| Arc::unwrap_or_clone(identity)), renewed: was_renewed })
 }
 
 /// Who asks. `answer` collects the cookies the answer must carry: a renewed one, or the order to forget a dead one.
@@ -23,59 +68,39 @@ pub(super) struct Visitor {
 /// A browser is told to forget the cookie of a session that has expired, and no other. The order would hit
 /// whatever cookie it has when the answer arrives: a request that was under way while the token was replaced, or while
 /// somebody signed in again, would sign that browser out. Cookies that stay for nothing end with their `Max-Age`.
-pub(super) async fn identify(
+pub(super) fn visitor(
     app: &App,
-    headers: &HeaderMap,
+    (presented, known): (Presented, Known),
     access: Access,
     answer: &mut HeaderMap,
 ) -> Result<Option<Visitor>, ApiError> {
-    let needed = match access {
-        Access::Open => return Ok(None),
-        Access::Public => false,
-        Access::Session | Access::ReadOnlySession => true,
-    };
-    let presented = match credentials::read(headers, app.cookie.name()) {
-        Credentials::Token(presented) => presented,
-        // Whoever sends a broken `Authorization` believes to be somebody: say so, also where nobody needs to be.
-        Credentials::Unusable => return Err(ApiError::unauthorized()),
-        Credentials::None if needed => return Err(ApiError::unauthorized()),
-        Credentials::None => return Ok(None),
-    };
-    let Some(identity) = app.ops.authenticate(presented.token.expose()).await? else {
-        if presented.by_cookie && app.ops.has_expired(presented.token.expose()).await.unwrap_or(false) {
-            set_cookie(answer, &app.cookie.clear());
+    match known {
+        Known::Nobody { expired } => {
+            if expired {
+                set_cookie(answer, &app.cookie.clear());
+            }
+            let a_stranger_will_do = access == Access::Public && presented.by_cookie;
+            if a_stranger_will_do { Ok(None) } else { Err(ApiError::unauthorized()) }
         }
-        return if needed || !presented.by_cookie { Err(ApiError::unauthorized()) } else { Ok(None) };
-    };
-    let identity = Arc::unwrap_or_clone(identity);
-    if access == Access::ReadOnlySession {
-        return Ok(Some(Visitor { identity, presented }));
+        Known::Somebody { identity, renewed } => {
+            if renewed && presented.by_cookie {
+                set_cookie(answer, &app.cookie.renew(presented.token.expose()));
+            }
+            Ok(Some(Visitor { identity, presented }))
+        }
     }
-    let identity = renew(app, identity, &presented, answer).await;
-    Ok(Some(Visitor { identity, presented }))
 }
 
 /// Moves the expiry if that is due. Should it fail, the session is as good as before and the next request tries again.
-async fn renew(app: &App, identity: Identity, presented: &Presented, answer: &mut HeaderMap) -> Identity {
+async fn renew(app: &App, identity: &Identity, presented: &Presented) -> Option<Identity> {
     if app.clock.now().since(identity.refreshed_at) < app.config.session.update_age {
-        return identity;
+        return None;
     }
-    let (ops, who, token) = (app.ops.clone(), identity.clone(), presented.hash());
-    // In a task of its own: the client may hang up at any moment.
-    let task = app.lifecycle.tracker().spawn(async move { ops.refresh_session(token, &who).await });
-    match task.await {
-        Ok(Ok(Some(renewed))) => {
-            if presented.by_cookie {
-                set_cookie(answer, &app.cookie.renew(presented.token.expose()));
-            }
-            renewed
-        }
-        Ok(Ok(None)) | Err(_) => identity,
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "failed to renew a session");
-            identity
-        }
-    }
+    let refresh = app.ops.refresh_session(presented.hash(), identity);
+    by_deadline(Instant::now() + RENEWAL, refresh).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "failed to renew a session");
+        None
+    })
 }
 
 fn set_cookie(answer: &mut HeaderMap, cookie: &cookie::Cookie<'_>) {

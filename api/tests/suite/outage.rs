@@ -9,7 +9,7 @@ use shared::{
     id::UserId,
     model::Portal,
     store::{Store, testing},
-    testkit::{Postgres, available},
+    testkit::{Postgres, Proxy, available},
 };
 use std::{
     collections::BTreeMap,
@@ -178,4 +178,37 @@ async fn a_thousand_users_at_once_share_fourteen_connections_and_nobody_is_left_
     assert!(answers.of(200) > 500, "a queue that only refuses is no queue: {answers:?}");
     assert!(waiting > 0 && in_use == 14, "waits and utilisation can be seen: {waiting} waiting, {in_use} in use");
     stage.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_goes_silent_is_503_within_the_deadline_and_heals() {
+    let Some(server) = available("PostgreSQL", Postgres::start()) else { return };
+    let server = Box::leak(Box::new(server));
+    let (door, limit) = (Proxy::start(server.addr()).unwrap(), Duration::from_secs(3));
+    let ground = Ground::on(server).await.through(door.addr());
+    let app = TestApp::on(ground, |config| config.http.request_timeout = limit).await;
+    let (star, _) = app.signed_in(&[Portal::Creator]).await;
+    let (_, known) = app.signed_in(&[Portal::Investor]).await;
+    assert_eq!(known.get("/api/auth/session").await.status, 200, "its session is in the cache");
+    let mut unknown = Vec::new();
+    for _ in 0..20 {
+        unknown.push(app.signed_in(&[Portal::Investor]).await.1);
+    }
+    // No connection breaks and none is refused: there is just no answer any more.
+    door.stall();
+    let (answers, started) = (Answers::default(), Instant::now());
+    let recognized = async { tokio::join!(answers.ask(&known, star, false), answers.ask(&known, star, true)) };
+    let authentication = join_all(unknown.iter().map(|client| answers.ask(client, star, false)));
+    tokio::join!(recognized, authentication);
+    assert_eq!(answers.of(503), 22, "{answers:?}");
+    assert!(started.elapsed() < limit + Duration::from_secs(2), "{:?}", started.elapsed());
+    assert_eq!(app.client().get("/health/live").await.status, 200);
+    door.pass();
+    for client in &unknown {
+        let until = Instant::now() + Duration::from_secs(10);
+        while answers.ask(client, star, true).await != 200 {
+            assert!(Instant::now() < until, "{answers:?}");
+        }
+    }
+    app.stop().await;
 }

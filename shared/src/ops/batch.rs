@@ -15,10 +15,15 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::sync::oneshot;
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout_at},
+};
 
 /// Keys in one fetch; a statement with this many parameters is still planned quickly.
 const MAX_BATCH: usize = 128;
+/// Longest wait for an answer or the lead: a few fetches of a busy store, and less than a client waits for an answer.
+const LONGEST_WAIT: Duration = Duration::from_secs(8);
 /// Askers that may wait. One more is told to come back: the store is far behind, and memory is not a queue.
 const MAX_WAITING: usize = 16_384;
 
@@ -61,18 +66,21 @@ impl<K: Key, V> Default for Batch<K, V> {
 }
 
 impl<K: Key, V: Clone> Batch<K, V> {
-    /// The value of `key`, fetched together with what others ask for. `fetch` leaves out keys that are not there.
+    /// The value of `key`, fetched together with what others ask for. `fetch` leaves out keys that are not there, and
+    /// ends by itself; whoever waits longer than [`LONGEST_WAIT`] for it is told to come back.
     pub(super) async fn get<F>(&self, key: K, fetch: impl Fn(Vec<K>) -> F) -> Answer<V>
     where
         F: Future<Output = Fetched<K, V>>,
     {
+        let until = Instant::now() + LONGEST_WAIT;
         loop {
             let turn = match self.ask(&key)? {
                 Asked::Leading(lead) => Turn::Lead(lead),
                 // A closed channel means that the leader was dropped in the middle: ask again.
-                Asked::Waiting(turn) => match turn.await {
-                    Ok(turn) => turn,
-                    Err(_) => continue,
+                Asked::Waiting(turn) => match timeout_at(until, turn).await {
+                    Ok(Ok(turn)) => turn,
+                    Ok(Err(_)) => continue,
+                    Err(_) => return Err(come_back("the look-up before this one takes too long".into())),
                 },
             };
             match turn {
@@ -89,10 +97,7 @@ impl<K: Key, V: Clone> Batch<K, V> {
             return Ok(Asked::Leading(Lead(Some(self.clone()))));
         }
         if state.askers >= MAX_WAITING {
-            return Err(OpsError::Unavailable {
-                retry_after: Duration::from_secs(2),
-                detail: format!("{MAX_WAITING} look-ups are waiting for the store"),
-            });
+            return Err(come_back(format!("{MAX_WAITING} look-ups are waiting for the store")));
         }
         let (sender, receiver) = oneshot::channel();
         state.waiting.entry(key.clone()).or_default().push(sender);
@@ -118,6 +123,10 @@ impl<K: Key, V: Clone> Batch<K, V> {
         drop(lead);
         answer(&own)
     }
+}
+
+fn come_back(detail: String) -> OpsError {
+    OpsError::Unavailable { retry_after: Duration::from_secs(2), detail }
 }
 
 enum Asked<K: Key, V> {
@@ -245,6 +254,19 @@ mod tests {
         answers.sort_unstable();
         assert_eq!(answers, [Some(4), Some(8)]);
         assert!(!batch.state().led);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_too_long_for_a_leader_is_told_to_come_back() {
+        let (batch, gate) = (Batch::default(), Semaphore::new(0));
+        let source = Source::default();
+        let mut leader = Box::pin(batch.get(2, |keys| source.fetch(&gate, keys)));
+        assert!(leader.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let late = batch.get(4, |keys| source.fetch(&gate, keys)).await;
+        assert!(late.is_err_and(|refusal| refusal.retry_after().is_some()));
+        gate.add_permits(1);
+        assert_eq!(leader.await.unwrap(), Some(4));
+        assert!(!batch.state().led, "nobody else is left to lead");
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ use shared::{
     secret::Secret,
     testkit::{Database, PgBouncer, Postgres, available},
 };
+use std::net::SocketAddr;
 use tokio::sync::OnceCell;
 
 /// The variable that says so.
@@ -46,6 +47,13 @@ impl Ground {
         let database = server.create_database().await;
         let config = DatabaseConfig { url: Some(Secret::new(database.url())), ..DatabaseConfig::default() };
         Self { config, database: Some(database) }
+    }
+
+    /// The same through a proxy that listens there.
+    pub(crate) fn through(mut self, proxy: SocketAddr) -> Self {
+        let database = self.database.as_ref().expect("a file needs no way");
+        self.config.url = Some(Secret::new(database.url_through(proxy)));
+        self
     }
 
     /// PostgreSQL through a pooler that knows nothing of prepared statements, and past it for migrations.
