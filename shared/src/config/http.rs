@@ -32,7 +32,7 @@ pub struct HttpConfig {
     pub header_timeout: Duration,
     /// `BODY_TIMEOUT`: longest time for a request's body to arrive.
     pub body_timeout: Duration,
-    /// `REQUEST_TIMEOUT`: longest time a handler may take.
+    /// `REQUEST_TIMEOUT`: longest time to look the session up and handle the request.
     pub request_timeout: Duration,
     /// `RATE_PER_IP`: requests a minute from one address (IPv6: one /64).
     pub rate_per_ip: u32,

@@ -62,7 +62,7 @@ pub(super) fn http() -> Vec<Setting> {
             "request_timeout",
             |c| &mut c.http.request_timeout,
             "duration",
-            "longest time a handler may take",
+            "longest time to look the session up and handle the request",
         ),
         setting::<Count<u32, 1, MANY>>(
             "rate_per_ip",
