@@ -5,7 +5,7 @@ use super::{
     selected::{look_at, user_page},
 };
 use crate::{keymap::Action, model::Slot, theme::Level};
-use crossterm::event::KeyEvent;
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use shared::{
     clock::Timestamp,
     protocol::admin::{ConnectionRef, ConnectionRow, MOST_ROWS, Row as _, Sort, View},
@@ -43,6 +43,7 @@ impl App {
             Action::Quit => return vec![Effect::Quit(false)],
             Action::QuitKeeping => return vec![Effect::Quit(true)],
             Action::Reconnect => return vec![Effect::Reconnect],
+            Action::Suspend => return vec![Effect::Suspend],
             Action::Snapshot => return vec![Effect::Snapshot],
             Action::Copy => return self.copy(),
             Action::Mouse => {
@@ -109,6 +110,25 @@ impl App {
             }
         }
         Vec::new()
+    }
+
+    /// Turns the list, or what covers it.
+    pub(super) fn wheel(&mut self, by: isize) -> Vec<Effect> {
+        self.dirty = true;
+        let code = if by > 0 { KeyCode::Down } else { KeyCode::Up };
+        match self.popups.pop() {
+            Some(popup @ (Popup::Help(_) | Popup::Detail(_))) => {
+                self.press_popup(popup, KeyEvent::new(code, KeyModifiers::NONE))
+            }
+            Some(popup) => {
+                self.popups.push(popup);
+                Vec::new()
+            }
+            None => {
+                self.step(by);
+                Vec::new()
+            }
+        }
     }
 
     /// Goes to a screen with a number of its own, as it was left.

@@ -89,6 +89,8 @@ pub(crate) enum Effect {
     Quit(bool),
     /// Let the links try again now.
     Reconnect,
+    /// Give the terminal back until the shell lets the console go on.
+    Suspend,
     /// Be told about these lists, and no others.
     Subscribe(Vec<Subscribe>),
     /// Ask for an action, best of the node it is about.
@@ -203,11 +205,7 @@ impl App {
             Msg::Key(key) => self.press(key),
             Msg::Paste(text) => self.paste(&text),
             Msg::Click(hit) => self.click(hit),
-            Msg::Wheel(by) => {
-                self.dirty = true;
-                self.step(by);
-                Vec::new()
-            }
+            Msg::Wheel(by) => self.wheel(by),
             Msg::Resize => {
                 self.dirty = true;
                 Vec::new()

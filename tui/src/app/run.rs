@@ -45,8 +45,6 @@ pub(crate) async fn run(cli: &Cli, settings: Settings) -> anyhow::Result<ExitCod
             None
         }
     };
-    #[cfg(debug_assertions)]
-    crate::term::break_on_purpose(cli.panic.as_deref(), &life);
     let outcome = match Term::enter(app.mouse()).context("failed to set up the terminal") {
         Ok(term) => {
             let now = Instant::now();
@@ -81,6 +79,8 @@ impl Loop<'_> {
         age.set_missed_tick_behavior(MissedTickBehavior::Skip);
         self.take(Msg::Age);
         self.draw()?;
+        #[cfg(debug_assertions)]
+        crate::term::break_on_purpose(self.cli.panic.as_deref(), self.life);
         loop {
             let msg = tokio::select! {
                 ended = signals.next() => {
@@ -133,6 +133,10 @@ impl Loop<'_> {
     fn perform(&mut self, effect: Effect) -> anyhow::Result<()> {
         match effect {
             Effect::Quit(_) => {}
+            Effect::Suspend => {
+                self.term.suspend().context("failed to give the terminal back")?;
+                self.app.update(Msg::Resize, self.began.elapsed());
+            }
             Effect::Reconnect => self.net.iter().for_each(Net::reconnect),
             Effect::Subscribe(wanted) => {
                 self.record(record::asked(&wanted, self.began.elapsed()));

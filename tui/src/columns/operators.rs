@@ -27,13 +27,13 @@ fn value(alert: &Alert, number: f64) -> String {
 
 impl Listed for Alert {
     const COLUMNS: &'static [Column<Self>] = &[
-        left("SEVERITY", "severity", 8, |r, _| match r.severity {
+        left("SEVERITY", "severity", 9, |r, _| match r.severity {
             Severity::Critical => "CRIT".to_owned(),
             Severity::Warning => "WARN".to_owned(),
         }),
-        left("STATE", "state", 13, standing),
+        left("STATE", "state", 14, standing),
         right("SINCE", "since", 9, |r, c| clock(r.since, c)),
-        left("NODE", "node", 8, |r, _| text(&r.node)),
+        left("NODE", "node", 11, |r, _| text(&r.node)),
         left("RULE", "rule", 22, |r, _| text(&r.rule)),
         left("OF", "of", 13, |r, _| maybe(r.of.as_deref())),
         right("VALUE", "value", 8, |r, _| value(r, r.value)),
@@ -55,7 +55,7 @@ impl Listed for LogRow {
     const COLUMNS: &'static [Column<Self>] = &[
         left("AT", "at", 9, |r, c| clock(r.at, c)),
         left("LEVEL", "level", 5, |r, _| r.level.name().to_owned()),
-        left("NODE", "node", 8, |r, _| text(&r.node)),
+        left("NODE", "node", 11, |r, _| text(&r.node)),
         left("TARGET", "target", 18, |r, _| text(&r.target)),
         left("MESSAGE", "message", 60, |r, _| text(&r.message)),
         left("REQUEST", "request", 9, |r, c| {
@@ -80,7 +80,7 @@ impl Listed for AuditRow {
         left("TARGET", "target", 30, |r, _| text(&r.target)),
         left("RESULT", "result", 20, |r, _| text(&r.result)),
         left("REASON", "reason", 24, |r, _| text(&r.reason)),
-        left("NODE", "node", 8, |r, _| text(&r.node)),
+        left("NODE", "node", 11, |r, _| text(&r.node)),
         left("ROLE", "", 8, |r, _| r.role.name().to_owned()),
         left("FROM", "address", 15, |r, _| text(&r.address)),
     ];

@@ -45,7 +45,7 @@ impl Listed for RequestRow {
         left("METHOD", "method", 6, |r, _| text(&r.method)),
         left("ROUTE", "route", 28, |r, _| text(&r.route)),
         left("CODE", "code", 16, |r, _| maybe(r.code.as_deref())),
-        left("NODE", "node", 8, |r, _| text(&r.node)),
+        left("NODE", "node", 11, |r, _| text(&r.node)),
         left("REQUEST", "request", 9, |r, c| short(&r.request_id, c)),
         left("USER", "user", 9, |r, c| r.user.map_or_else(|| "-".to_owned(), |user| short(&user.to_string(), c))),
     ];

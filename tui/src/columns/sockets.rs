@@ -14,7 +14,7 @@ impl Listed for ConnectionRow {
     const COLUMNS: &'static [Column<Self>] = &[
         left("USER", "name", 14, |r, c| named(r.name.as_deref(), r.user.as_ref(), c)),
         left("PORTAL", "portal", 8, |r, _| portal(r.portal, 8)),
-        left("NODE", "node", 8, |r, _| text(&r.node)),
+        left("NODE", "node", 11, |r, _| text(&r.node)),
         left("STATE", "state", 9, |r, _| r.state.name().to_owned()),
         right("QUEUE", "queue", 6, |r, _| count(r.queue)),
         right("RTT", "rtt", 6, |r, _| r.rtt_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms}ms"))),
@@ -44,7 +44,7 @@ impl Listed for ClosedRow {
     const COLUMNS: &'static [Column<Self>] = &[
         left("CLOSED", "at", 9, |r, c| clock(r.at, c)),
         left("USER", "name", 14, |r, c| named(r.name.as_deref(), r.user.as_ref(), c)),
-        left("NODE", "node", 8, |r, _| text(&r.node)),
+        left("NODE", "node", 11, |r, _| text(&r.node)),
         right("LIVED", "lived", 6, |r, _| seconds(r.lived_s)),
         right("CODE", "code", 4, |r, _| r.code.to_string()),
         left("REASON", "reason", 22, |r, _| text(&r.reason)),

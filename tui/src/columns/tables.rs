@@ -28,7 +28,7 @@ fn millis(value: f64) -> String {
 
 impl Listed for NodeRow {
     const COLUMNS: &'static [Column<Self>] = &[
-        left("NODE", "node", 10, |r, _| format!("{}{}", text(&r.name), r.level().sign())),
+        left("NODE", "node", 12, |r, _| format!("{}{}", text(&r.name), r.level().sign())),
         left("STATE", "state", 8, |r, _| r.status().to_owned()),
         right("CONNS", "conns", 7, |r, _| figure(r, Metric::Connections, counted)),
         right("IN/s", "in", 6, |r, _| figure(r, Metric::FramesInPerS, rate)),
@@ -59,7 +59,7 @@ impl Listed for NodeRow {
 impl Listed for PoolRow {
     const COLUMNS: &'static [Column<Self>] = &[
         left("POOL", "pool", 13, |r, _| text(&r.pool.name)),
-        left("NODE", "node", 8, |r, _| text(&r.node)),
+        left("NODE", "node", 11, |r, _| text(&r.node)),
         right("USE/MAX", "inuse", 8, |r, _| {
             format!("{}{}/{}", if r.stale { "~" } else { "" }, whole(r.in_use), r.pool.max_size)
         }),

@@ -98,6 +98,8 @@ pub(crate) enum Action {
     Theme,
     /// Connect again now instead of waiting.
     Reconnect,
+    /// Give the terminal back until the shell lets the console go on.
+    Suspend,
 }
 
 /// One line of the table.
@@ -229,6 +231,7 @@ fn defaults() -> Vec<Binding> {
         bind("mouse", &[Char('m')], A::Mouse, "listen to the mouse, or leave it to the terminal", None),
         bind("theme", &[Char('T')], A::Theme, "other colours", None),
         bind("reconnect", &[Char('R')], A::Reconnect, "connect again now", None),
+        bind("suspend", &[Ctrl('z')], A::Suspend, "give the terminal to the shell; fg goes on", None),
         bind("quit_keeping", &[Char('Q')], A::QuitKeeping, "quit, and let the last picture stand", None),
         bind("quit", &[Char('q'), Ctrl('c')], A::Quit, "quit; from a popup, close it", Some("quit")),
     ]

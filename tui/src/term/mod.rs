@@ -27,10 +27,12 @@ use std::{
 /// Exit code after a bug, as Rust's own.
 const PANICKED: i32 = 101;
 
+type Screen = Terminal<CrosstermBackend<BufWriter<Stdout>>>;
+
 /// The terminal while the console has it; dropping it gives it back.
 #[derive(Debug)]
 pub(crate) struct Term {
-    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    terminal: Screen,
     mouse: bool,
     /// What was drawn last.
     last: Buffer,
@@ -43,7 +45,7 @@ impl Term {
         // From here on something has to be left: the guard comes first.
         let guard = Restore;
         take_over(mouse)?;
-        let terminal = Terminal::new(CrosstermBackend::new(BufWriter::new(io::stdout())))?;
+        let terminal = screen()?;
         std::mem::forget(guard);
         Ok(Self { terminal, mouse, last: Buffer::default() })
     }
@@ -84,7 +86,9 @@ impl Term {
         restore();
         signals::stop()?;
         take_over(self.mouse)?;
-        self.terminal.clear()
+        // Not `clear`: it asks the terminal where the cursor is, and the answer would go to whoever reads the keys.
+        self.terminal = screen()?;
+        Ok(())
     }
 }
 
@@ -92,6 +96,11 @@ impl Drop for Term {
     fn drop(&mut self) {
         restore();
     }
+}
+
+/// An empty screen: the next frame is drawn as a whole.
+fn screen() -> io::Result<Screen> {
+    Terminal::new(CrosstermBackend::new(BufWriter::new(io::stdout())))
 }
 
 struct Restore;
@@ -137,12 +146,12 @@ fn hook() {
     });
 }
 
-/// Panics a moment after the screen is up: in the main loop's thread, or in a task of its own.
+/// Panics once the screen is up: in a task of its own, or right here.
 #[cfg(debug_assertions)]
 pub(crate) fn break_on_purpose(place: Option<&str>, life: &shared::lifecycle::Lifecycle) {
-    let Some(place) = place.map(str::to_owned) else { return };
-    life.tracker().spawn(async move {
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-        panic!("broken on purpose in a {place}");
-    });
+    match place {
+        None => {}
+        Some("task") => drop(life.tracker().spawn(async { panic!("broken on purpose in a task") })),
+        Some(place) => panic!("broken on purpose in a {place}"),
+    }
 }

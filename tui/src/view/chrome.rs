@@ -35,7 +35,7 @@ pub(super) fn header(frame: &mut Frame<'_>, area: Rect, app: &App) {
         let write = if app.may_write() { hello.role.name() } else { "read-only" };
         left.push(Span::styled(format!("  {} ({write})", plain(name)), theme.quiet()));
     }
-    let right = app.picture().clock().map(|at| format!("{} ", figures::clock(at))).unwrap_or_default();
+    let right = app.picture().clock().map(|at| format!(" {} ", figures::clock(at))).unwrap_or_default();
     let widths = [Constraint::Min(0), Constraint::Length(u16::try_from(right.len()).unwrap_or(0))];
     let [left_area, right_area] = area.layout(&Layout::horizontal(widths));
     frame.render_widget(Line::from(left), left_area);

@@ -20,6 +20,8 @@ use shared::protocol::admin::{Alert, Metric, Severity, View};
 
 /// Room for the other layout.
 const WIDE: (u16, u16) = (130, 34);
+/// Rows below which the top is cut.
+const TIGHT: u16 = 18;
 /// Columns of a label and of its figure.
 const LABEL: usize = 8;
 const FIGURE: usize = 9;
@@ -32,7 +34,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
     }
     let rows = app.node_rows().len();
     let nodes_height = u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(3).min(area.height / 2);
-    let heights = [Constraint::Length(10), Constraint::Length(nodes_height), Constraint::Min(0)];
+    // Below a banner the last two figures make room for what fires.
+    let top = if area.height < TIGHT { 8 } else { 10 };
+    let heights = [Constraint::Length(top), Constraint::Length(nodes_height), Constraint::Min(0)];
     let [top, middle, bottom] = area.layout(&Layout::vertical(heights));
     let [left, right] = top.layout(&Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]));
     cluster(frame, left, app);

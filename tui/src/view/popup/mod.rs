@@ -76,8 +76,12 @@ fn line(frame: &mut Frame<'_>, area: Rect, app: &App, prompt: &Prompt) {
 }
 
 fn menu(frame: &mut Frame<'_>, area: Rect, app: &App, offers: &[Offer], at: usize) {
+    // A reason that holds for all is said once.
+    let reason = offers.first().and_then(|first| first.blocked.as_ref());
+    let reason = reason.filter(|why| offers.iter().all(|offer| offer.blocked.as_ref() == Some(*why)));
+    let common = reason.map(|why| Line::styled(format!(" not now: {why}"), app.theme().level(Level::Warn)));
     let lines = offers.iter().enumerate().map(|(place, offer)| {
-        let text = match &offer.blocked {
+        let text = match offer.blocked.as_ref().filter(|_| reason.is_none()) {
             None => format!(" {}  {}", offer.key, offer.label),
             Some(why) => format!(" {}  {} [{why}]", offer.key, offer.label),
         };
@@ -88,7 +92,8 @@ fn menu(frame: &mut Frame<'_>, area: Rect, app: &App, offers: &[Offer], at: usiz
         };
         Line::styled(text, style)
     });
-    boxed(frame, area, app, " Actions ".to_owned(), lines.collect(), (76, 0));
+    let lines = common.into_iter().chain(lines).collect();
+    boxed(frame, area, app, " Actions ".to_owned(), lines, (76, 0));
 }
 
 fn sort(frame: &mut Frame<'_>, area: Rect, app: &App, at: usize) {
