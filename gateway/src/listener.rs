@@ -183,7 +183,8 @@ where
 impl Exchange {
     async fn answer(&self, request: Request<Incoming>) -> Response<EventBody> {
         if request.uri().path() == EVENTS {
-            return self.events(&request).await;
+            // Boxed, so that every other exchange is not as large as this one.
+            return Box::pin(self.events(&request)).await;
         }
         answer(&self.gateway, request, self.peer).await.map(Either::Left)
     }

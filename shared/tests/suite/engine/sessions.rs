@@ -10,7 +10,7 @@ use shared::{
     model::{Identity, Portal, Portals},
     secret::{Token, TokenHash},
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 
 fn identity(fixture: &Fixture, name: &str) -> Identity {
@@ -61,12 +61,12 @@ pub(crate) async fn only_what_was_seen_is_prolonged(fixture: Fixture) {
     assert_eq!(get(engine, token).await, CachedSession::Unknown, "nothing was there");
     engine.sessions.fill(&token, &seen).await.unwrap();
     engine.sessions.prolong(&token, &seen, &later).await.unwrap();
-    assert_eq!(get(engine, token).await, CachedSession::Live(later.clone()));
+    assert_eq!(get(engine, token).await, CachedSession::Live(Arc::new(later.clone())));
     // Meanwhile the token is replaced, and ends with the grace.
     let ending = Identity { expires_at: fixture.clock.now() + Duration::from_secs(10), ..seen.clone() };
     engine.sessions.put(&token, &ending).await.unwrap();
     engine.sessions.prolong(&token, &seen, &later).await.unwrap();
-    assert_eq!(get(engine, token).await, CachedSession::Live(ending));
+    assert_eq!(get(engine, token).await, CachedSession::Live(Arc::new(ending)));
     engine.sessions.revoke(seen.session_id, &[token]).await.unwrap();
     engine.sessions.prolong(&token, &seen, &later).await.unwrap();
     assert_eq!(get(engine, token).await, CachedSession::Revoked);
