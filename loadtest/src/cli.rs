@@ -47,6 +47,8 @@ pub(crate) enum Command {
     CompareFanout(CompareArgs),
     /// Users who browse over REST and talk over WebSocket at the same time.
     Mix(MixArgs),
+    /// Everybody is cut off and comes back at once: the database must hardly notice (--nodes).
+    Storm(StormArgs),
     /// A fleet of real processes under load, and one fault: nothing is lost, doubled or silently left out.
     Chaos(ChaosArgs),
     /// A plain tokio-tungstenite broadcast server to compare with; prints its address, ends with its standard input.
@@ -278,6 +280,24 @@ pub(crate) struct MixArgs {
     /// The room to enter and to type in.
     #[arg(long, default_value = "public:lobby")]
     pub(crate) room: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StormArgs {
+    #[command(flatten)]
+    pub(crate) aim: Aim,
+    /// Users who come back.
+    #[arg(long, default_value_t = 10_000, value_parser = count(1, MOST_USERS))]
+    pub(crate) users: usize,
+    /// The room everybody is in.
+    #[arg(long, default_value = "public:lobby")]
+    pub(crate) room: String,
+    /// Silence after everybody was cut off, so that the gateways have noticed.
+    #[arg(long, default_value = "5s", value_parser = duration)]
+    pub(crate) settle: Duration,
+    /// Most SQL statements for a hundred reconnects.
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) max_percent: f64,
 }
 
 #[derive(Debug, Args)]

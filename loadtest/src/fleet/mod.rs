@@ -6,6 +6,7 @@
 
 mod balancer;
 mod binaries;
+mod figures;
 mod redis;
 mod service;
 
@@ -26,6 +27,9 @@ pub(crate) const DATABASE: &str = "pitchey";
 /// accounts, whose password is known, can log in.
 const SETTINGS: [&str; 4] =
     ["ENVIRONMENT=development", "RATE_PER_IP=1000000", "RATE_PER_USER=1000000", "LOGIN_RATE_PER_IP=1000000"];
+
+/// Counts statements, and not those that begin and end transactions.
+const POSTGRES: [&str; 2] = ["shared_preload_libraries=pg_stat_statements", "pg_stat_statements.track_utility=off"];
 
 /// How large.
 #[derive(Clone, Copy, Debug)]
@@ -56,8 +60,9 @@ impl Fleet {
         let own = LIMITS.iter().chain(&SETTINGS).map(|setting| (*setting).to_owned());
         let settings: Vec<String> = own.chain(settings.iter().cloned()).collect();
         progress(format_args!("starting Redis and PostgreSQL"));
-        let postgres = Arc::new(spawn_blocking(|| PostgresServer::start(&[])).await?.context("PostgreSQL")?);
+        let postgres = Arc::new(spawn_blocking(|| PostgresServer::start(&POSTGRES)).await?.context("PostgreSQL")?);
         ask(&postgres, "postgres", &format!("create database {DATABASE}")).await?;
+        ask(&postgres, DATABASE, "create extension pg_stat_statements").await?;
         let redis = Redis::start(topology).await?;
         let database = format!("DATABASE_URL={}", postgres.url(DATABASE));
 
@@ -92,6 +97,11 @@ impl Fleet {
     /// Where the gateways are.
     pub(crate) fn gateways(&self) -> Vec<Target> {
         self.of(Role::Gateway).iter().map(Service::target).collect()
+    }
+
+    /// Where the apis are.
+    pub(crate) fn apis(&self) -> Vec<Target> {
+        self.of(Role::Api).iter().map(Service::target).collect()
     }
 
     /// The gateways' processes, to measure.

@@ -13,7 +13,7 @@ use crate::{
     frames::{self, Mark},
     histogram::{Latency, Summary},
     ledger::{Faults, Ledger},
-    numbers::{micros_each, nanos, rate},
+    numbers::{float, micros_each, nanos, rate},
     pacer::Pacer,
     process::Usage,
     report::Report,
@@ -45,6 +45,10 @@ pub(super) struct Outcome {
     wall: Duration,
     board: Arc<Board>,
     faults: Faults,
+    /// Scripts that Redis carried out meanwhile, if it is ours.
+    redis: Option<u64>,
+    /// Connections of Redis that are subscribed to the room.
+    subscriptions: Option<i64>,
 }
 
 /// What all sockets of a run share.
@@ -88,7 +92,7 @@ pub(super) async fn run(args: &FanoutArgs, bench: &Bench) -> anyhow::Result<Repo
     let mut report = bench.report("fanout");
     describe(&mut report, &args.traffic);
     let outcome = measure(&args.traffic, bench, &mut report).await?;
-    conclude(&mut report, &outcome, bench.threads);
+    conclude(&mut report, &outcome, bench);
     Ok(report)
 }
 
@@ -129,30 +133,57 @@ pub(super) async fn measure(traffic: &Traffic, bench: &Bench, report: &mut Repor
 
     sleep(traffic.warmup).await;
     progress(format_args!("measuring for {:?}", traffic.duration));
+    let redis_before = redis_commands(bench).await?;
     let (before, started, seen) = (bench.measure()?, Instant::now(), board.deliveries.load(Relaxed));
     board.latency.reset();
     board.lag.reset();
     sleep(traffic.duration).await;
     let (server, harness) = bench.measure()?.since(&before);
     let (wall, deliveries) = (started.elapsed(), board.deliveries.load(Relaxed) - seen);
+    let redis = redis_commands(bench).await?.zip(redis_before).map(|(now, before)| now - before);
+    let subscriptions = match bench.fleet() {
+        Some(fleet) => fleet.subscriptions(&traffic.room).await?,
+        None => None,
+    };
     board.enough.cancel();
     board.last_deliveries().await;
     board.over.cancel();
     tracker.wait().await;
     let faults = *faults.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok(Outcome { deliveries, server, harness, wall, board, faults })
+    Ok(Outcome { deliveries, server, harness, wall, board, faults, redis, subscriptions })
+}
+
+/// Scripts that the fleet's Redis has carried out so far.
+async fn redis_commands(bench: &Bench) -> anyhow::Result<Option<u64>> {
+    match bench.fleet() {
+        Some(fleet) => fleet.scripts().await,
+        None => Ok(None),
+    }
 }
 
 /// Turns what was found into figures and checks.
-pub(super) fn conclude(report: &mut Report, outcome: &Outcome, threads: usize) {
+pub(super) fn conclude(report: &mut Report, outcome: &Outcome, bench: &Bench) {
     let Outcome { deliveries, server, harness, wall, board, .. } = outcome;
+    if let (Some(fleet), Some(scripts), Some(subscriptions)) = (bench.fleet(), outcome.redis, outcome.subscriptions) {
+        let each = float(scripts) * f64::from(outcome.board.members) / float((*deliveries).max(1));
+        let calm = format!("{each:.2}");
+        report.check("Redis commands for one publish", "1 (and a few of the processes' own)", calm, each <= 1.2);
+        let nodes = fleet.gateways().len();
+        let seen = subscriptions;
+        report.check(
+            "subscriptions of the room in Redis",
+            format!("{nodes}, one a node"),
+            seen,
+            i64::try_from(nodes) == Ok(seen),
+        );
+    }
     report.figure("deliveries_per_second", rate(*deliveries, *wall));
     report.figure("publishes_per_second", outcome.publishes_per_second());
     report.figure("server_cpu_us_per_delivery", outcome.cost());
     report.latency("delivery", &board.latency);
     report.latency("harness_lag", &board.lag);
     outcome.checks(report);
-    report.usage(*server, *harness, threads);
+    report.usage(*server, *harness, bench.threads);
 }
 
 impl Outcome {

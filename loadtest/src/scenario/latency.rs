@@ -22,7 +22,7 @@ pub(super) async fn run(args: &LatencyArgs, bench: &Bench) -> anyhow::Result<Rep
     let half = fanout::measure(&traffic, bench, &mut report).await?;
     let p99 = half.latency().context("nothing was delivered")?.p99_us / 1e3;
     let (wanted, seen) = (format!("at most {:?}", args.max_p99), format!("{p99:.2} ms"));
-    fanout::conclude(&mut report, &half, bench.threads);
+    fanout::conclude(&mut report, &half, bench);
     report.check("99 of 100 deliveries", wanted, seen, p99 <= args.max_p99.as_secs_f64() * 1e3);
     Ok(report)
 }

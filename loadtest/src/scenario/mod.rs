@@ -16,6 +16,7 @@ mod idle;
 mod latency;
 mod mix;
 mod ping;
+mod storm;
 mod sweep;
 mod typing;
 
@@ -30,7 +31,7 @@ use crate::{
     platform::Platform,
     process::{Process, Snapshot, Usage},
     report::Report,
-    target::Sources,
+    target::{Sources, Target},
 };
 use anyhow::Context as _;
 use shared::lifecycle::Lifecycle;
@@ -95,6 +96,9 @@ pub(crate) async fn run(cli: Cli, life: &Lifecycle) -> anyhow::Result<ExitCode> 
             let bench = Bench::new(&args.aim, args.users, 1, threads, life.clone()).await?;
             bounded(args.duration, mix::run(&args, &bench)).await?
         }
+        Command::Storm(args) => {
+            bounded(args.settle + A_CROWD * 2, storm::run(&args, &bench(&args.aim, args.users).await?)).await?
+        }
         Command::Chaos(args) => {
             let fault = args.outage.unwrap_or_else(|| args.fault.outage());
             bounded(args.duration + fault, chaos::run(&args, life)).await?
@@ -154,6 +158,18 @@ impl Bench {
         progress(format_args!("starting {} with {users} users", program.display()));
         // Blocks, which is before anything else runs.
         Ok(Started::Platform(Platform::start(program, users, &aim.set)?))
+    }
+
+    /// The fleet of our own, if there is one.
+    fn fleet(&self) -> Option<&Fleet> {
+        if let Started::Fleet(fleet) = &self.started { Some(fleet) } else { None }
+    }
+
+    /// Where member `index` of the crowd asks over REST: gateways of a fleet have none.
+    fn rest_target(&self, index: usize) -> Target {
+        let apis = self.fleet().map(Fleet::apis).unwrap_or_default();
+        let turn = index % apis.len().max(1);
+        apis.into_iter().nth(turn).unwrap_or_else(|| self.crowd.target(index).clone())
     }
 
     /// The one server, for what only makes sense of one.

@@ -226,14 +226,16 @@ impl Board {
         self.people.iter().map(one).sum()
     }
 
-    /// How long after `healed` the last of the letters arrived that had been accepted before.
-    pub(super) fn backlog(&self, healed: Duration) -> Duration {
-        let late = self.people.iter().enumerate().flat_map(|(index, person)| {
+    /// The longest that a letter took to arrive, counted from when it was accepted or, if that was later, from when the
+    /// fault was over. Without those `except` says stayed away.
+    pub(super) fn longest_way(&self, healed: Duration, except: impl Fn(usize) -> bool) -> Duration {
+        let present = self.people.iter().enumerate().filter(|(index, _)| !except(*index));
+        let late = present.flat_map(|(index, person)| {
             let acknowledged = lock(&self.people[self.before(index)].acknowledged).clone();
             let arrived = lock(&person.arrived).clone();
             arrived.into_iter().filter_map(move |(number, at)| {
                 let accepted = *acknowledged.get(usize::try_from(number).ok()?)?;
-                (accepted <= healed).then(|| at.saturating_sub(healed))
+                Some(at.saturating_sub(accepted.max(healed)))
             })
         });
         late.max().unwrap_or_default()

@@ -52,7 +52,7 @@ const AFTERMATH: Duration = Duration::from_millis(1_500);
 const MORTAL: usize = 50;
 const FORGETFUL: usize = 5;
 /// Which share of what users write is letters; the rest is events.
-const LETTERS: f64 = 0.35;
+const LETTERS: f64 = 0.25;
 
 pub(super) async fn run(args: &ChaosArgs, life: &Lifecycle) -> anyhow::Result<Report> {
     let outage = args.outage.unwrap_or_else(|| args.fault.outage());
@@ -155,6 +155,7 @@ impl Run<'_> {
             struck,
             dead,
             survivors_offline,
+            longest_way: board.longest_way(healed_at, |index| self.is_mortal(index)),
             settled,
             looked,
             answers: rest.answers(),

@@ -8,6 +8,7 @@ use super::{Bench, check_opened, progress};
 use crate::{
     cli::MixArgs,
     crowd::Member,
+    fleet::Fleet,
     http::Line,
     numbers::{float_len, rate},
     pacer::Pacer,
@@ -58,8 +59,20 @@ pub(super) async fn run(args: &MixArgs, bench: &Bench) -> anyhow::Result<Report>
     report.figure("reads_per_second", rate(browsing.all().summary().map_or(0, |all| all.count), args.duration));
     browsing.conclude(&mut report, args.max_p95);
     talking.conclude(&mut report, args.duration);
+    if let Some(fleet) = bench.fleet() {
+        pools(fleet, &mut report).await;
+    }
     report.usage(server, harness, bench.threads);
     Ok(report)
+}
+
+/// What the apis say of their connection pools: waits and refusals can be seen.
+async fn pools(fleet: &Fleet, report: &mut Report) {
+    for (number, api) in fleet.apis().into_iter().enumerate() {
+        let answer = Line::new(api, None, TaskTracker::new()).get("/api/health/db", None).await;
+        let body = answer.map_or_else(|error| error.to_string(), |answer| String::from_utf8_lossy(&answer.body).into());
+        report.note(format!("api-{}: {body}", number + 1));
+    }
 }
 
 fn spawn_user(
@@ -71,11 +84,7 @@ fn spawn_user(
     enough: &CancellationToken,
 ) {
     let reader = rest::Reader {
-        line: Line::new(
-            bench.crowd.target(member.index).clone(),
-            bench.crowd.sources.of(member.index),
-            tracker.clone(),
-        ),
+        line: Line::new(bench.rest_target(member.index), bench.crowd.sources.of(member.index), tracker.clone()),
         token: bench.crowd.token(member.index).unwrap_or_default().to_owned(),
         start: member.index,
     };

@@ -45,8 +45,14 @@ const BATCH: usize = 512;
 const MESSAGES: usize = 256;
 /// How often the connection is asked whether it is there.
 const PROBE: Duration = Duration::from_secs(1);
-/// How often the process publishes to itself, and how long it may take to hear it.
-const CANARY: Duration = Duration::from_secs(5);
+/// How often the process publishes to itself. A slot that moved takes its subscriptions with it without a word: until this
+/// finds out, what is published there is not heard.
+const CANARY: Duration = Duration::from_secs(1);
+/// How long it may take to hear itself; a connection that is this late serves nobody. Together with the pause above it is
+/// well within the five seconds that users may have to wait for what was missed.
+const CANARY_PATIENCE: Duration = Duration::from_secs(3);
+/// How often to look whether it has.
+const CANARY_LOOK: Duration = Duration::from_millis(50);
 /// How often the rooms that are subscribed to are kept from being forgotten; well within the ten minutes they have.
 const TOUCH: Duration = Duration::from_mins(2);
 /// Rooms in one command.
@@ -231,13 +237,26 @@ async fn canary(shared: &Shared, heard: &Mutex<HashSet<String>>) -> Error {
                 sent.push(channel);
             }
         }
-        tokio::time::sleep(CANARY).await;
-        let heard = crate::engine::shards::lock(heard);
-        let silent = sent.into_iter().find(|channel| !heard.contains(*channel));
+        let silent = unheard(heard, &sent).await;
         let overrun = shared.missed.load(Ordering::Relaxed) != missed;
         if let Some(silent) = patience.judge(silent, overrun) {
             return Error::new(ErrorKind::Routing, format!("nothing is heard any more on {silent}"));
         }
+    }
+}
+
+/// Waits until all of them have been heard; else one that was not, in the time they have.
+async fn unheard<'a>(heard: &Mutex<HashSet<String>>, sent: &[&'a String]) -> Option<&'a String> {
+    let deadline = tokio::time::Instant::now() + CANARY_PATIENCE;
+    loop {
+        let silent = {
+            let heard = crate::engine::shards::lock(heard);
+            sent.iter().find(|channel| !heard.contains(**channel)).copied()
+        };
+        if silent.is_none() || tokio::time::Instant::now() >= deadline {
+            return silent;
+        }
+        tokio::time::sleep(CANARY_LOOK).await;
     }
 }
 
