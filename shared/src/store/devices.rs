@@ -104,13 +104,17 @@ pub async fn register(tx: &mut Tx, devices: &[Seen<'_>]) -> Result<(), StoreErro
             query.push(" on conflict (user_id, device) do update set seen_at = excluded.seen_at");
             query.build().execute(c).await.map(drop)
         })?;
-        forget(tx, batch).await?;
+        let users: Vec<_> = batch.iter().map(|seen| seen.user).collect();
+        forget(tx, &users).await?;
     }
     Ok(())
 }
 
-/// Of the users of these devices: what was not seen for too long, and what is too many.
-async fn forget(tx: &mut Tx, batch: &[Seen<'_>]) -> Result<(), StoreError> {
+/// Of these users: devices that were not seen for too long, and those that are too many.
+pub(super) async fn forget(tx: &mut Tx, users: &[UserId]) -> Result<(), StoreError> {
+    if users.is_empty() {
+        return Ok(());
+    }
     let oldest = tx.now() - DEVICE_AGE;
     with_conn!(tx, |c| {
         let mut query = QueryBuilder::new(
@@ -121,8 +125,8 @@ async fn forget(tx: &mut Tx, batch: &[Seen<'_>]) -> Result<(), StoreError> {
                      from inbox_cursors where user_id in (",
         );
         let mut list = query.separated(", ");
-        for seen in batch {
-            list.push_bind(seen.user);
+        for user in users {
+            list.push_bind(*user);
         }
         query.push(")) ranked where seen_at < ").push_bind(oldest).push(" or place > ");
         query.push_bind(i64::from(MAX_DEVICES)).push(")").build().execute(c).await.map(drop)

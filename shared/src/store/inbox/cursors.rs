@@ -7,6 +7,7 @@ use crate::{
     store::{
         StoreError,
         conn::{Conn, Tx, with_conn},
+        devices,
     },
 };
 use sqlx::QueryBuilder;
@@ -42,7 +43,8 @@ pub async fn cursor(conn: &mut Conn, user: UserId, device: &str) -> Result<Optio
     Ok(acked.map(i64::unsigned_abs))
 }
 
-/// Moves cursors forward, never back, and notes that their devices were here.
+/// Moves cursors forward, never back, and notes that their devices were here. Of devices that were not known (one that
+/// comes back within the engine's memory need not be) users keep no more than they may have.
 pub async fn flush(tx: &mut Tx, acks: &[Ack]) -> Result<(), StoreError> {
     let now = tx.now();
     let mut acks: Vec<_> = acks.iter().collect();
@@ -51,6 +53,8 @@ pub async fn flush(tx: &mut Tx, acks: &[Ack]) -> Result<(), StoreError> {
     acks.sort_by(|a, b| (a.user, &a.device, b.seq).cmp(&(b.user, &b.device, a.seq)));
     acks.dedup_by(|a, b| (a.user, &a.device) == (b.user, &b.device));
     for batch in acks.chunks(BATCH) {
+        let devices: Vec<_> = batch.iter().map(|ack| (ack.user, ack.device.as_str())).collect();
+        let known = devices::get(tx, &devices).await?;
         with_conn!(tx, |c| {
             let mut query = QueryBuilder::new("insert into inbox_cursors (user_id, device, acked, seen_at) ");
             query.push_values(batch, |mut row, ack| {
@@ -63,6 +67,9 @@ pub async fn flush(tx: &mut Tx, acks: &[Ack]) -> Result<(), StoreError> {
             );
             query.build().execute(c).await.map(drop)
         })?;
+        let new = devices.iter().zip(known).filter(|(_, known)| known.seen_at.is_none());
+        let crowded: Vec<_> = new.map(|((user, _), _)| *user).collect();
+        devices::forget(tx, &crowded).await?;
     }
     Ok(())
 }

@@ -25,6 +25,12 @@ fn relay(ops: &Ops) -> Relay {
     Relay::new(ops.store().clone(), ops.engine().clone(), Metrics::new())
 }
 
+/// The devices that are known, the one seen last comes last.
+async fn devices(kit: &TestStore) -> Vec<String> {
+    let names = async |c: &mut _| testing::texts(c, "select device from inbox_cursors order by seen_at").await;
+    kit.store.read("test.devices", names).await.unwrap()
+}
+
 /// Reads from `after` to `head`: frames by position.
 async fn replay(ops: &Ops, user: UserId, mut after: u64, head: u64) -> Vec<(u64, String)> {
     let mut read = Vec::new();
@@ -48,6 +54,7 @@ on_both! {
     a_device_goes_on_where_it_acked_and_a_new_one_where_the_user_is,
     a_device_that_lost_entries_to_trimming_is_told,
     a_user_has_twenty_devices_and_those_not_seen_for_a_month_are_forgotten,
+    devices_that_only_ever_acked_are_no_more_than_twenty_either,
     pages_are_the_same_from_the_hot_copy_and_from_the_store,
     a_reconnect_inside_the_hot_window_asks_the_database_nothing,
     a_device_that_was_here_is_answered_without_the_database_until_it_is_to_be_noted_again,
@@ -87,10 +94,7 @@ async fn a_device_that_lost_entries_to_trimming_is_told(kit: &TestStore) {
 
 async fn a_user_has_twenty_devices_and_those_not_seen_for_a_month_are_forgotten(kit: &TestStore) {
     let (ops, (_, ada)) = (ops(kit), sign_in(kit, "ada").await);
-    let devices = async || {
-        let names = async |c: &mut _| testing::texts(c, "select device from inbox_cursors order by seen_at").await;
-        kit.store.read("test.devices", names).await.unwrap()
-    };
+    let devices = async || devices(kit).await;
     for n in 0..25 {
         ops.inbox_start(ada.user_id, &format!("device{n}"), None).await.unwrap();
         kit.clock.advance(Duration::from_mins(1));
@@ -103,6 +107,23 @@ async fn a_user_has_twenty_devices_and_those_not_seen_for_a_month_are_forgotten(
     kit.clock.advance(Duration::from_hours(31 * 24));
     ops.inbox_start(ada.user_id, "new", None).await.unwrap();
     assert_eq!(devices().await, ["new"]);
+}
+
+async fn devices_that_only_ever_acked_are_no_more_than_twenty_either(kit: &TestStore) {
+    let (ops, ada, bob) = (ops(kit), user(kit, "ada").await, user(kit, "bob").await);
+    let (mailbox, relay) = (&ops.engine().mailbox, relay(&ops));
+    for n in 0..30 {
+        mailbox.ack(ada, &format!("device{n}"), 1).await.unwrap();
+    }
+    mailbox.ack(bob, "bobs", 1).await.unwrap();
+    relay.flush_acks().await.unwrap();
+    let known = devices(kit).await;
+    assert_eq!((known.len(), known.contains(&"bobs".to_owned())), (21, true), "twenty of ada's, and bob's");
+    kit.clock.advance(Duration::from_secs(1));
+    mailbox.ack(ada, "late", 2).await.unwrap();
+    relay.flush_acks().await.unwrap();
+    let known = devices(kit).await;
+    assert_eq!((known.len(), known.last().unwrap().as_str()), (21, "late"), "the last one has made itself room");
 }
 
 async fn pages_are_the_same_from_the_hot_copy_and_from_the_store(kit: &TestStore) {
