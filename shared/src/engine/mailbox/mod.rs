@@ -3,7 +3,8 @@
 //! # Contract
 //!
 //! * The store is the truth; a mailbox holds the newest entries of a user, contiguous, at most [`WINDOW_ENTRIES`] and
-//!   [`WINDOW_BYTES`], and may vanish at any moment.
+//!   [`WINDOW_BYTES`], and may vanish at any moment. One that survived where writes were lost (a replica took over, a
+//!   server came back from a snapshot) counts as vanished: nobody would ever send again what it lacks.
 //! * [`Mailbox::append`] accepts exactly `head + 1`. A lower number is "already there" and changes and delivers
 //!   nothing; a higher one is refused with the head, and the relay goes back and sends from `head + 1`. An absent
 //!   mailbox accepts any number and starts there. What is accepted is delivered, in the same atomic step, to the nodes

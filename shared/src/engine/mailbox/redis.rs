@@ -29,11 +29,11 @@ macro_rules! mailbox_script {
 }
 
 mailbox_script! {
-    APPEND = "mailbox.lua" "mailbox_append.lua";
-    READ = "mailbox.lua" "mailbox_read.lua";
-    HEAD = "mailbox_head.lua";
-    OPEN = "mailbox.lua" "mailbox_open.lua";
-    LOOK = "mailbox.lua" "mailbox_look.lua";
+    APPEND = "prelude.lua" "mailbox.lua" "mailbox_append.lua";
+    READ = "prelude.lua" "mailbox.lua" "mailbox_read.lua";
+    HEAD = "prelude.lua" "mailbox.lua" "mailbox_head.lua";
+    OPEN = "prelude.lua" "mailbox.lua" "mailbox_open.lua";
+    LOOK = "prelude.lua" "mailbox.lua" "mailbox_look.lua";
     MOVE = "mailbox_move.lua";
     FORGET = "mailbox_forget.lua";
     ACK = "cursors.lua" "cursor_ack.lua";

@@ -4,17 +4,20 @@
 -- Answers 1 and the head; 0 and the head if the first entry is beyond head + 1, and nothing was taken.
 
 local most, most_bytes = tonumber(ARGV[3]), tonumber(ARGV[4])
-local got = redis.call('HMGET', KEYS[1], 'head', 'bytes')
-local head, bytes = got[1], tonumber(got[2] or 0)
+local head, bytes = find(KEYS, 'bytes')
 if #ARGV == 4 then return { 1, head or '0' } end
 
 local first = tonumber(ARGV[5])
 if not head then
-  redis.call('UNLINK', KEYS[2])
   head = string.format('%.0f', math.max(first - 1, 0))
+  begin(KEYS, head)
 elseif first > tonumber(head) + 1 then
   return { 0, head }
 end
+
+local entries = redis.call('LLEN', KEYS[2])
+-- The list goes long before the hash does, and what it was charged with goes with it.
+bytes = entries > 0 and tonumber(bytes) or 0
 
 local message, next = {}, tonumber(head) + 1
 for n = 5, #ARGV, 2 do
@@ -28,7 +31,7 @@ for n = 5, #ARGV, 2 do
 end
 if #message == 0 then return { 1, head } end
 
-local entries = redis.call('LLEN', KEYS[2])
+entries = entries + #message
 while entries > 0 and (entries > most or bytes > most_bytes) do
   bytes, entries = bytes - #redis.call('LPOP', KEYS[2]) - ENTRY, entries - 1
 end

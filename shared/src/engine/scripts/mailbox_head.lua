@@ -1,5 +1,5 @@
 -- Reads the newest position a mailbox knows.
--- KEYS  1 the mailbox's hash
+-- KEYS  1 the mailbox's hash  2 its frames
 -- Answers it, or nil.
 
-return redis.call('HGET', KEYS[1], 'head')
+return (find(KEYS))

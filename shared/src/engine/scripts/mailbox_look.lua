@@ -4,13 +4,12 @@
 -- Answers the head, the position before the oldest frame, then, if the device is known, what it acked and when that was
 -- noted; nil if the mailbox is missing.
 
-local got = redis.call('HMGET', KEYS[1], 'head', 'd:' .. ARGV[1])
-local head = got[1]
+local head, place = find(KEYS, 'd:' .. ARGV[1])
 if not head then return false end
 -- Seldom: a reader is no reason to replicate a write.
 if redis.call('PTTL', KEYS[1]) < HEAD_LIVES - FRAMES_LIVE / 2 then touch(KEYS) end
 local reply = { head, string.format('%.0f', tonumber(head) - redis.call('LLEN', KEYS[2])) }
-if got[2] then
-  reply[3], reply[4] = got[2]:match('^(%d+) (-?%d+)$')
+if place then
+  reply[3], reply[4] = place:match('^(%d+) (-?%d+)$')
 end
 return reply

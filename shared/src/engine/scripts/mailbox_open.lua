@@ -3,8 +3,8 @@
 -- ARGV  1 the position  2 the device  3 what it acked  4 when that was noted  5 devices that are remembered
 -- Answers 1 or 0: it began, or was there.
 
-local began = redis.call('HSETNX', KEYS[1], 'head', ARGV[1])
-if began == 1 then redis.call('UNLINK', KEYS[2]) end
+local began = find(KEYS) and 0 or 1
+if began == 1 then begin(KEYS, ARGV[1]) end
 
 local field, acked, most = 'd:' .. ARGV[2], ARGV[3], tonumber(ARGV[5])
 local known = redis.call('HGET', KEYS[1], field)

@@ -3,7 +3,7 @@
 -- ARGV  1 the position  2 at most so many frames
 -- Answers 1 and the frames; 0 if the mailbox is missing, does not reach back so far, or is behind the reader.
 
-local head, after, limit = redis.call('HGET', KEYS[1], 'head'), tonumber(ARGV[1]), tonumber(ARGV[2])
+local head, after, limit = find(KEYS), tonumber(ARGV[1]), tonumber(ARGV[2])
 if not head or after > tonumber(head) then return { 0 } end
 local skip = after - (tonumber(head) - redis.call('LLEN', KEYS[2]))
 if skip < 0 then return { 0 } end

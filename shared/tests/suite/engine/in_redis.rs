@@ -7,7 +7,7 @@ use shared::{
     config::RedisConfig,
     engine::{
         Appended, CachedSession, Control, Delivery, Engine, Incarnation, MailboxEntry, Membership, Quota, Topic,
-        occupancy::Occupants,
+        mailbox::WINDOW_BYTES, occupancy::Occupants,
     },
     id::{SessionId, UserId},
     model::{Identity, Portal, Portals},
@@ -120,6 +120,18 @@ async fn half_of_a_mailbox_is_a_missing_one_or_an_empty_one_but_never_a_wrong_on
     assert_eq!(engine.mailbox.append(user, &entries(20..=20, 10)).await.unwrap(), Appended::UpTo(20));
     assert_eq!(engine.mailbox.read(user, 18, 10).await.unwrap(), None, "the old frames are not taken for new ones");
     assert_eq!(engine.mailbox.read(user, 19, 10).await.unwrap().map(|read| read.len()), Some(1));
+}
+
+#[tokio::test]
+async fn frames_that_expired_are_not_charged_to_those_that_come_after() {
+    let Some(fixture) = Fixture::redis().await else { return };
+    let (mailbox, user) = (&fixture.engine.mailbox, UserId::new());
+    mailbox.append(user, &entries(1..=3, WINDOW_BYTES / 4)).await.unwrap();
+    // An hour passes: the frames go, and for a day it is remembered where the mailbox stood.
+    let frames = fixture.keys().await.into_iter().find(|key| key.contains("}frames:")).expect("they are there");
+    assert_eq!(fixture.call_where(&frames, &["PEXPIRE", &frames, "0"]).await, Reply::Number(1));
+    assert_eq!(mailbox.append(user, &entries(4..=6, WINDOW_BYTES / 4)).await.unwrap(), Appended::UpTo(6));
+    assert_eq!(mailbox.read(user, 3, 10).await.unwrap().map(|read| read.len()), Some(3));
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ mod history;
 mod in_redis;
 mod interleaving;
 mod limits;
+mod lost_writes;
 mod mailbox;
 mod members;
 mod node;

@@ -2,10 +2,13 @@
 
 use super::*;
 use shared::{
+    config::RedisConfig,
     metrics::Metrics,
     model::NewNotification,
     ops::{InboxStart, PAGE_BYTES, PAGE_ENTRIES},
     relay::Relay,
+    secret::Secret,
+    testkit::{RedisOptions, RedisServer, available},
 };
 
 /// Puts `count` entries into the user's inbox.
@@ -57,6 +60,7 @@ on_both! {
     devices_that_only_ever_acked_are_no_more_than_twenty_either,
     pages_are_the_same_from_the_hot_copy_and_from_the_store,
     a_reconnect_inside_the_hot_window_asks_the_database_nothing,
+    a_redis_that_lost_its_last_entries_withholds_none_of_them,
     a_device_that_was_here_is_answered_without_the_database_until_it_is_to_be_noted_again,
     a_storm_of_new_devices_is_looked_up_and_noted_together with lone(),
     an_account_that_is_deleted_meanwhile_spoils_nobody_elses_start with lone(),
@@ -202,4 +206,25 @@ async fn a_reconnect_inside_the_hot_window_asks_the_database_nothing(kit: &TestS
     assert_eq!(replay(&ops, ada.user_id, start.pos, start.head).await.len(), 2);
     let after = kit.store.statement_stats();
     assert_eq!(before.iter().map(|work| work.count).sum::<u64>(), after.iter().map(|work| work.count).sum::<u64>());
+}
+
+async fn a_redis_that_lost_its_last_entries_withholds_none_of_them(kit: &TestStore) {
+    let Some(server) = available("Redis", RedisServer::start(&RedisOptions::default()).await) else { return };
+    let config = RedisConfig { url: Some(Secret::new(server.url())), ..RedisConfig::default() };
+    let engine = Engine::redis(&config, kit.clock.clone()).unwrap();
+    let ops = Ops::new(kit.store.clone(), engine, kit.clock.clone(), SessionConfig::default());
+    let ada = user(kit, "ada").await;
+    fill(&ops, ada, 8).await;
+    relay(&ops).deliver().await.unwrap();
+    server.call(&["SAVE"]).await;
+    fill(&ops, ada, 2).await;
+    relay(&ops).deliver().await.unwrap();
+    server.kill();
+    server.start_again().await.unwrap();
+    let there = async || ops.engine().mailbox.head(ada).await.is_ok();
+    crate::store::eventually("Redis is back", there).await;
+    let start = ops.inbox_start(ada, "phone", Some(8)).await.unwrap();
+    assert_eq!(start, InboxStart { pos: 8, head: 10, recovered: true });
+    let read = replay(&ops, ada, 8, 10).await;
+    assert!(read.into_iter().map(|(seq, _)| seq).eq(9..=10));
 }
