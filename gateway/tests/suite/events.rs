@@ -403,6 +403,9 @@ async fn a_listener_that_stalls_costs_a_pipe_and_is_told_4408_when_it_reads_agai
 
 #[tokio::test]
 async fn a_listener_that_never_reads_again_is_cut_off() {
+    let alone = TestNode::start().await;
+    let tasks_of_a_node = alone.lifecycle.tracker().len();
+    alone.stop().await;
     let (node, ada, mut adas) = flooded().await;
     let (stream, _) = stall(&node, &ada, &mut adas).await;
     drop(adas);
@@ -410,7 +413,7 @@ async fn a_listener_that_never_reads_again_is_cut_off() {
     assert_eq!(node.closed(CloseReason::SlowConsumer), 1);
     // Not only forgotten: the connection itself is gone, so nothing is left for the end to wait for.
     within(async {
-        while node.lifecycle.tracker().len() > 6 {
+        while node.lifecycle.tracker().len() > tasks_of_a_node {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     })
