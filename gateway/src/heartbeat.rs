@@ -13,7 +13,10 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, MissedTickBehavior, interval},
+};
 
 const TICK: Duration = Duration::from_secs(1);
 /// How long a socket may take nothing while something waits to be written.
@@ -27,8 +30,6 @@ const MERCY_SECONDS: u32 = 15;
 enum Verdict {
     Leave,
     Ping,
-    /// The session's known end has come.
-    Expired,
     Close(CloseReason),
 }
 
@@ -37,6 +38,7 @@ pub(crate) async fn run(node: Arc<Node>) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let (mut last, mut merciful_until) = (Instant::now(), 0);
+    let mut asking: Option<JoinHandle<()>> = None;
     loop {
         tokio::select! {
             biased;
@@ -53,10 +55,12 @@ pub(crate) async fn run(node: Arc<Node>) {
             merciful_until = second + MERCY_SECONDS;
         }
         let expired = scan(&node, second, node.ops.clock().now(), second < merciful_until);
-        if !expired.is_empty() {
-            // In its own time: the next scan must not wait for the store. Asking twice is harmless.
+        // In its own time, because the next scan must not wait for the store; and one at a time, because a store in
+        // trouble must not be asked by more and more tasks. Who is still expired is found by every scan.
+        if !expired.is_empty() && asking.as_ref().is_none_or(JoinHandle::is_finished) {
             let node = Arc::clone(&node);
-            node.lifecycle.tracker().clone().spawn(async move { revalidate::expired(&node, expired).await });
+            asking =
+                Some(node.lifecycle.tracker().clone().spawn(async move { revalidate::expired(&node, expired).await }));
         }
     }
 }
@@ -68,10 +72,12 @@ fn scan(node: &Node, second: u32, now: Timestamp, merciful: bool) -> Vec<Session
     let (mut expired, mut slow) = (Vec::new(), 0);
     node.registry.for_each(|outbox| {
         slow += u32::from(outbox.stalled_since.load(Ordering::Relaxed) != 0);
-        match judge(outbox, second, now, heartbeat, dead_after) {
+        if has_ended(outbox, now) {
+            expired.extend(outbox.session()); // it stays until the store has answered, and must be alive meanwhile
+        }
+        match judge(outbox, second, heartbeat, dead_after) {
             Verdict::Leave => {}
             Verdict::Ping => outbox.ping(),
-            Verdict::Expired => expired.extend(outbox.session()),
             Verdict::Close(CloseReason::HeartbeatTimeout) if merciful => outbox.ping(),
             Verdict::Close(reason) => outbox.close(reason, 0),
         }
@@ -80,12 +86,15 @@ fn scan(node: &Node, second: u32, now: Timestamp, merciful: bool) -> Vec<Session
     expired
 }
 
-fn judge(outbox: &Outbox, second: u32, now: Timestamp, heartbeat: u32, dead_after: u32) -> Verdict {
+/// Whether the known end of the connection's session has come.
+fn has_ended(outbox: &Outbox, now: Timestamp) -> bool {
+    outbox.expires_at.load(Ordering::Relaxed) <= now.as_micros()
+}
+
+fn judge(outbox: &Outbox, second: u32, heartbeat: u32, dead_after: u32) -> Verdict {
     let silent = second.saturating_sub(outbox.heard_at.load(Ordering::Relaxed));
     let stalled_since = outbox.stalled_since.load(Ordering::Relaxed);
-    if outbox.expires_at.load(Ordering::Relaxed) <= now.as_micros() {
-        Verdict::Expired
-    } else if second >= outbox.authenticate_by.load(Ordering::Relaxed) {
+    if second >= outbox.authenticate_by.load(Ordering::Relaxed) {
         Verdict::Close(CloseReason::AuthTimeout)
     } else if silent >= dead_after {
         Verdict::Close(CloseReason::HeartbeatTimeout)
@@ -111,7 +120,7 @@ mod tests {
     fn verdict(second: u32, change: impl FnOnce(&Outbox)) -> Verdict {
         let outbox = Outbox::new(3, 10, u32::MAX); // in phase: pinged at the very end
         change(&outbox);
-        judge(&outbox, second, Timestamp::from_micros(1_000), 30, 75)
+        judge(&outbox, second, 30, 75)
     }
 
     #[test]
@@ -147,9 +156,7 @@ mod tests {
     fn connections_that_fell_silent_together_are_pinged_one_after_the_other_within_the_heartbeat() {
         let pinged_at = |number| {
             let outbox = Outbox::new(number, 10, u32::MAX);
-            (11..=40)
-                .filter(|second| judge(&outbox, *second, Timestamp::from_micros(0), 30, 75) == Verdict::Ping)
-                .collect()
+            (11..=40).filter(|second| judge(&outbox, *second, 30, 75) == Verdict::Ping).collect()
         };
         let seconds: Vec<Vec<u32>> = (0..300).map(pinged_at).collect();
         for second in 38..=40 {
@@ -159,11 +166,25 @@ mod tests {
     }
 
     #[test]
-    fn a_late_login_an_ended_session_and_a_stuck_socket_are_closed_with_their_own_codes() {
+    fn a_session_whose_end_is_being_looked_up_hides_neither_silence_nor_a_stuck_socket() {
+        let ended = |outbox: &Outbox| outbox.expires_at.store(1_000, Ordering::Relaxed);
+        assert_eq!(verdict(40, ended), Verdict::Ping);
+        assert_eq!(verdict(85, ended), Verdict::Close(CloseReason::HeartbeatTimeout));
+        let stuck = |outbox: &Outbox| {
+            ended(outbox);
+            outbox.stalled_since.store(5, Ordering::Relaxed);
+        };
+        assert_eq!(verdict(35, stuck), Verdict::Close(CloseReason::SlowConsumer));
+        let outbox = Outbox::new(3, 10, u32::MAX);
+        assert!(!has_ended(&outbox, Timestamp::from_micros(i64::MAX - 1)));
+        ended(&outbox);
+        assert!(has_ended(&outbox, Timestamp::from_micros(1_000)));
+    }
+
+    #[test]
+    fn a_late_login_and_a_stuck_socket_are_closed_with_their_own_codes() {
         let late = |outbox: &Outbox| outbox.authenticate_by.store(20, Ordering::Relaxed);
         assert_eq!(verdict(20, late), Verdict::Close(CloseReason::AuthTimeout));
-        let ended = |outbox: &Outbox| outbox.expires_at.store(1_000, Ordering::Relaxed);
-        assert_eq!(verdict(11, ended), Verdict::Expired);
         let stuck = |outbox: &Outbox| outbox.stalled_since.store(5, Ordering::Relaxed);
         assert_eq!(verdict(35, stuck), Verdict::Close(CloseReason::SlowConsumer));
     }
