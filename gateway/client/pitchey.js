@@ -408,6 +408,12 @@ class Rooms {
     this.#link.emit("event", { room: name, pos, from, data });
   }
 
+  /** Unasked: the room's history on the server ended, or went further than it remembers, and it goes on from `pos`. */
+  restarted(frame) {
+    const room = this.#rooms.get(frame.room);
+    if (room?.joined) this.#enter(room, { ...frame, online: room.online });
+  }
+
   /** The server put us out: membership was revoked. */
   evicted(name) {
     const room = this.#rooms.get(name);
@@ -991,6 +997,9 @@ export class PitcheyClient {
     },
     event(frame) {
       this.#rooms.receive(frame);
+    },
+    joined(frame) {
+      this.#rooms.restarted(frame);
     },
     left({ room }) {
       this.#rooms.evicted(room);

@@ -61,6 +61,19 @@ test("recovered false is surfaced as a gap and the server's position is taken, w
   assert.deepEqual(set.of("event").map((e) => e.data), ["new"]);
 });
 
+test("a room whose history ends while we are in it is a gap, and what follows the new position is passed on", async () => {
+  const set = connected();
+  joinRoom(set, ROOM);
+  await settle();
+  set.socket().serve({ type: "joined", room: ROOM, pos: "z9:2", recovered: false, online: [], count: 3 });
+  assert.deepEqual(set.of("gap"), [{ kind: "room", room: ROOM, pos: "z9:2" }]);
+  assert.deepEqual(set.of("joined").at(-1), { room: ROOM, pos: "z9:2", recovered: false, online: [OTHER], count: 3 });
+  for (const seq of [2, 3]) set.socket().serve({ type: "event", room: ROOM, pos: `z9:${seq}`, from: OTHER, data: seq });
+  assert.deepEqual(set.of("event").map((e) => e.data), [3]);
+  set.socket().serve({ type: "joined", room: "public:elsewhere", pos: "z9:2", recovered: false, online: [], count: 3 });
+  assert.equal(set.of("gap").length, 1, "a room we are not in is no concern of ours");
+});
+
 test("a refused join rejects, is said once, and is not tried again", async () => {
   const set = connected();
   const promise = watchPromise(set.client.join(ROOM));
