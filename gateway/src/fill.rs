@@ -4,7 +4,7 @@
 //! long as somebody is in the topic, and at most [`crate::node::FILLS`] topics are filled at once, since after a loss all
 //! of them want to.
 
-use crate::{drain::random_below, log::Append, node::Node, pump, topic::Topic};
+use crate::{drain::random_below, filling::Filler, log::Append, node::Node, pump, topic::Topic};
 use shared::{
     engine::{Broker, Topic as Key},
     id::UserId,
@@ -31,42 +31,45 @@ pub(crate) fn fill_if_lost(node: &Arc<Node>, topic: &Arc<Topic>, losses: u64) {
 pub(crate) fn fill(node: &Arc<Node>, topic: &Arc<Topic>) {
     // A log that does not know its top yet needs nothing: whoever enters reads it. Presence has no log.
     let has_log = !matches!(topic.key(), Key::Presence(_));
-    if (has_log && topic.head().is_none()) || topic.filling.swap(true, Ordering::AcqRel) {
+    if has_log && topic.head().is_none() {
         return;
     }
-    let (node, topic) = (Arc::clone(node), Arc::clone(topic));
+    let Some(filler) = Filler::begin(topic) else { return };
+    let node = Arc::clone(node);
     node.lifecycle.tracker().clone().spawn(async move {
         tokio::select! {
             biased;
             () = node.ended.cancelled() => {}
-            () = insist(&node, &topic) => {}
+            () = insist(&node, &filler) => {}
         }
-        topic.filling.store(false, Ordering::Release);
     });
 }
 
 /// Fills until it worked, or nobody is in the topic any more.
-async fn insist(node: &Node, topic: &Topic) {
+async fn insist(node: &Node, filler: &Filler) {
+    let topic = filler.topic();
     while topic.member_count() > 0 {
         let permit = node.fills.acquire().await;
-        let Err(problem) = fill_until_caught_up(node, topic).await else { return };
+        let Err(problem) = fill_until_caught_up(node, filler).await else { return };
         drop(permit);
+        if !filler.resume() {
+            return; // somebody else is at it
+        }
         tracing::warn!(%problem, topic = ?topic.key(), "failed to fill a gap; trying again");
-        topic.filling.store(true, Ordering::Release);
         tokio::time::sleep(FILL_PAUSE + Duration::from_millis(random_below(500))).await;
     }
 }
 
-async fn fill_until_caught_up(node: &Node, topic: &Topic) -> anyhow::Result<()> {
-    let mut again = false;
+async fn fill_until_caught_up(node: &Node, filler: &Filler) -> anyhow::Result<()> {
+    let (topic, mut again) = (filler.topic(), false);
     loop {
         while fill_page(node, topic, again).await? {
             again = true;
         }
         again = true;
         // Live frames were left to us until this moment; one more page finds what arrived before they no longer are.
-        topic.filling.store(false, Ordering::Release);
-        if !fill_page(node, topic, again).await? || topic.filling.swap(true, Ordering::AcqRel) {
+        filler.pause();
+        if !fill_page(node, topic, again).await? || !filler.resume() {
             return Ok(());
         }
     }
@@ -79,8 +82,7 @@ async fn fill_page(node: &Node, topic: &Topic, again: bool) -> anyhow::Result<bo
         Key::Inbox(user) => fill_inbox(node, topic, *user, again).await?,
         Key::Presence(user) => {
             for state in node.engine().presence.snapshot(&[*user]).await? {
-                let (slot, frame) = pump::presence(state);
-                pump::push_ephemeral(node, topic, &slot, &frame, None);
+                pump::push_ephemeral(node, topic, &pump::presence(state), None);
             }
             false
         }
@@ -98,17 +100,17 @@ pub(crate) async fn fill_room(
     room: &RoomName,
     bounds: (usize, usize),
 ) -> anyhow::Result<bool> {
-    let at = topic.position();
-    let history = broker.history(room, at, FILL_PAGE).await?;
+    let Some(newest) = topic.newest() else { return Ok(false) };
+    let history = broker.history(room, Some(newest.at), FILL_PAGE).await?;
     if !history.recovered {
         // Another epoch, or more was lost than the history remembers: readers are told, and go on from the top.
-        topic.reset(history.top);
-        topic.wake_members();
+        topic.begin_anew(newest.cursor, history.top);
         return Ok(false);
     }
     let Some(first) = history.entries.first().map(|entry| entry.seq) else { return Ok(false) };
     let frames = history.entries.iter().map(|entry| &entry.frame[..]);
-    Ok(topic.append(at.map(|at| at.epoch), first, frames, bounds) == Append::Done)
+    // If the log has begun anew meanwhile the page is of no use, and the next one goes on from there.
+    Ok(topic.append(Some(newest.at.epoch), first, frames, bounds) != Append::Known)
 }
 
 async fn fill_inbox(node: &Node, topic: &Topic, user: UserId, again: bool) -> anyhow::Result<bool> {
@@ -122,7 +124,9 @@ async fn fill_inbox(node: &Node, topic: &Topic, user: UserId, again: bool) -> an
     let frames = page.iter().map(|entry| &entry.frame[..]);
     let mut appended = topic.append(None, first, frames.clone(), node.log_bounds());
     if appended == Append::Gap {
-        topic.jump(first - 1); // entries in between were trimmed from the store: nobody can have them any more
+        // Entries in between were trimmed from the store. Whoever has not read them finds the log ahead, and is told when
+        // the page it asks for does not follow either.
+        topic.jump(first - 1);
         appended = topic.append(None, first, frames, node.log_bounds());
     }
     Ok(appended == Append::Done)

@@ -12,7 +12,7 @@ const FIN_CLOSE: u8 = 0x88;
 const FIN_PING: u8 = 0x89;
 
 /// Longest header of a server frame: opcode, length marker, eight bytes of length.
-const MAX_HEADER: usize = 10;
+pub(crate) const MAX_HEADER: usize = 10;
 
 /// Appends a text frame.
 pub(crate) fn put_text(buffer: &mut BytesMut, payload: &[u8]) {

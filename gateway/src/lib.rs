@@ -29,6 +29,7 @@ mod connection;
 mod drain;
 mod events;
 mod fill;
+mod filling;
 mod frame;
 mod handshake;
 mod heartbeat;

@@ -1,18 +1,22 @@
 //! The shared log of one topic: encoded frames, numbered, read by every connection through a cursor.
 //!
 //! One event exists once, as the bytes that go onto the wire. Connections do not queue it, they read it: a slow reader
-//! costs nothing but its cursor. Frames that arrive together form one block, so that a connection that catches up
-//! writes one slice for the whole batch. What a connection has not read when it leaves the log it fetches from the
-//! engine's history or mailbox again; how far it may fall behind with a socket that takes nothing is decided in
-//! `connection/outbound.rs`.
+//! costs nothing but its cursor. Frames that arrive together form blocks of about [`BLOCK_BYTES`], so that a connection
+//! that catches up writes one slice for many frames, and never takes much more than its wire has room for. What a
+//! connection has not read when it leaves the log it fetches from the engine's history or mailbox again; how far it may
+//! fall behind with a socket that takes nothing is decided in `connection/outbound.rs`.
 //!
 //! Bounds: the log keeps at least the newest `messages` and `bytes` (the outbox limits) and at most twice that, and
 //! nothing once the topic has been quiet for a while ([`Log::cool`]).
 
-use crate::frame;
+use crate::{connection::wire::BATCH_BYTES, frame};
 use bytes::{Bytes, BytesMut};
 use shared::protocol::{Epoch, Position};
 use std::collections::VecDeque;
+
+/// A block that has this many bytes gets no further frame: one is as much as a wire takes at a time, so a reader that is
+/// handed one holds at most that and the frame that filled it.
+const BLOCK_BYTES: usize = BATCH_BYTES;
 
 /// Where a connection is in a topic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,6 +61,25 @@ struct Block {
 }
 
 impl Block {
+    /// As many of the frames as make a block; `None` when there are none left.
+    fn cut<'a>(first: u64, payloads: &mut (impl Iterator<Item = &'a [u8]> + Clone)) -> Option<Self> {
+        let (mut count, mut size) = (0, 0);
+        for payload in payloads.clone() {
+            if size >= BLOCK_BYTES {
+                break;
+            }
+            count += 1;
+            size += payload.len() + frame::MAX_HEADER;
+        }
+        let mut bytes = BytesMut::with_capacity(size);
+        let ends = payloads.take(count).map(|payload| {
+            frame::put_text(&mut bytes, payload);
+            u32::try_from(bytes.len()).expect("a block is far below 4 GiB")
+        });
+        let ends: Box<[u32]> = ends.collect();
+        (!ends.is_empty()).then(|| Self { first, ends, bytes: bytes.freeze() })
+    }
+
     fn last(&self) -> u64 {
         self.first + self.ends.len() as u64 - 1
     }
@@ -151,23 +174,18 @@ impl Log {
             return Append::Gap;
         }
         let known = usize::try_from(head + 1 - first).unwrap_or(usize::MAX);
-        let frames = frames.skip(known);
-        let size: usize = frames.clone().map(|payload| payload.len() + 10).sum();
-        let mut bytes = BytesMut::with_capacity(size);
-        let ends: Box<[u32]> = frames
-            .map(|payload| {
-                frame::put_text(&mut bytes, payload);
-                u32::try_from(bytes.len()).expect("a batch is far below 4 GiB")
-            })
-            .collect();
-        if ends.is_empty() {
+        let (mut frames, mut newest) = (frames.skip(known), head);
+        while let Some(block) = Block::cut(newest + 1, &mut frames) {
+            newest = block.last();
+            let held = self.held.get_or_insert_default();
+            held.bytes += block.bytes.len();
+            held.frames += block.ends.len();
+            held.blocks.push_back(block);
+        }
+        if newest == head {
             return Append::Known;
         }
-        self.head = Some(head + ends.len() as u64);
-        let held = self.held.get_or_insert_default();
-        held.bytes += bytes.len();
-        held.frames += ends.len();
-        held.blocks.push_back(Block { first: head + 1, ends, bytes: bytes.freeze() });
+        self.head = Some(newest);
         Append::Done
     }
 
@@ -304,6 +322,25 @@ mod tests {
         assert_eq!(read(&log, &mut log.cursor(9)).0, Pulled::Behind);
         assert_eq!(read(&log, &mut log.cursor(10)).0, Pulled::UpToDate);
         assert_eq!(log.lag(log.cursor(4)), (6, 0));
+    }
+
+    #[test]
+    fn a_batch_of_large_frames_is_handed_over_in_pieces_that_a_wire_has_room_for() {
+        let (mut log, payload) = (Log::default(), vec![b'x'; 60 * 1024]);
+        log.init(None, 0);
+        assert_eq!(log.append(None, 1, std::iter::repeat_n(&payload[..], 256)), Append::Done);
+        let mut cursor = log.cursor(0);
+        let taken = log.pull(&mut cursor, |piece| {
+            assert!(piece.len() < 2 * BLOCK_BYTES, "{} bytes at once", piece.len());
+            false
+        });
+        assert_eq!((taken, cursor.seq), (Pulled::Some, 2), "what does not fill a block gets company");
+        let (pulled, rest) = read(&log, &mut cursor);
+        assert_eq!((pulled, rest.len()), (Pulled::Some, 254 * frame::text(&"x".repeat(payload.len())).len()));
+        assert_eq!(cursor.seq, 256);
+        log.trim(4, 256 * 1024);
+        let held = log.held.as_ref().unwrap().bytes;
+        assert!(held < 3 * 256 * 1024, "{held} bytes are held");
     }
 
     proptest! {

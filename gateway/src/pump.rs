@@ -5,8 +5,15 @@
 //! engine before anything newer is appended (see [`crate::fill`]); that runs in a task of its own, so that one topic's
 //! gap does not hold up the others.
 
-use crate::{after_loss, connection::outbox::EphemeralKey, fill::fill, frame, log::Append, node::Node, topic::Topic};
-use bytes::Bytes;
+use crate::{
+    after_loss,
+    connection::outbox::{Ephemeral, EphemeralKey},
+    fill::fill,
+    frame,
+    log::Append,
+    node::Node,
+    topic::Topic,
+};
 use shared::{
     engine::{Control, Deliveries, Delivery, Signal, Topic as Key},
     id::UserId,
@@ -88,7 +95,7 @@ fn append(
     touched: &mut Vec<Arc<Topic>>,
 ) {
     let Some(topic) = node.hub.find(key) else { return };
-    if topic.filling.load(Ordering::Acquire) {
+    if topic.filling.is_on() {
         return; // the filler reads until it has caught up with the engine, this included
     }
     let frames = run.iter().map(|delivery| match delivery {
@@ -108,14 +115,14 @@ fn append(
 
 fn signal_members(node: &Node, key: &Key, signal: Signal) {
     let Some(topic) = node.hub.find(key) else { return };
-    let (slot, frame) = match (key, signal) {
+    let frame = match (key, signal) {
         (Key::Room(room), Signal::Typing { user, ttl_ms }) => typing(room, user, ttl_ms),
         (_, Signal::Presence(state)) => presence(state),
         _ => return,
     };
     // Nobody needs to be told that they are typing.
     let not_to = if let Signal::Typing { user, .. } = signal { Some(user) } else { None };
-    push_ephemeral(node, &topic, &slot, &frame, not_to);
+    push_ephemeral(node, &topic, &frame, not_to);
 }
 
 /// Every watcher gets the present state of those it watches, whatever it was told before.
@@ -125,23 +132,24 @@ pub(crate) fn tell_presence_again(node: &Arc<Node>) {
     }
 }
 
-pub(crate) fn push_ephemeral(node: &Node, topic: &Topic, slot: &EphemeralKey, frame: &Bytes, not_to: Option<UserId>) {
+pub(crate) fn push_ephemeral(node: &Node, topic: &Topic, frame: &Ephemeral, not_to: Option<UserId>) {
     if node.shedding.sheds_ephemeral() {
         return node.metrics.ephemeral_dropped(topic.member_count() as u64);
     }
-    let (sent, dropped) = topic.push_ephemeral(slot, frame, not_to);
+    let (sent, dropped) = topic.push_ephemeral(frame, not_to);
     node.metrics.delivered(Class::Ephemeral, sent as u64);
     node.metrics.ephemeral_dropped(dropped as u64);
 }
 
-fn typing(room: &RoomName, user: UserId, ttl: u64) -> (EphemeralKey, Bytes) {
+fn typing(room: &RoomName, user: UserId, ttl: u64) -> Ephemeral {
     let text = Event::Typing { room, user, ttl }.encode();
-    (EphemeralKey::Typing(room.clone(), user), frame::text(&text))
+    Ephemeral { key: EphemeralKey::Typing(room.clone(), user), v: 0, frame: frame::text(&text) }
 }
 
-/// A presence frame and its slot.
-pub(crate) fn presence(state: PresenceState) -> (EphemeralKey, Bytes) {
-    (EphemeralKey::Presence(state.user), frame::text(&Event::Presence(state).encode()))
+/// A presence frame in its slot.
+pub(crate) fn presence(state: PresenceState) -> Ephemeral {
+    let text = Event::Presence(state).encode();
+    Ephemeral { key: EphemeralKey::Presence(state.user), v: state.v, frame: frame::text(&text) }
 }
 
 fn obey(node: &Node, control: &Control) {

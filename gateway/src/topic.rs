@@ -3,7 +3,8 @@
 //! Lock order: `members` and `log` are never held together, and neither across an `.await`.
 
 use crate::{
-    connection::outbox::{EphemeralKey, Outbox},
+    connection::outbox::{Ephemeral, Outbox},
+    filling::Filling,
     log::{Append, Cursor, Log, Pulled},
     slots::Slots,
 };
@@ -32,12 +33,21 @@ pub(crate) struct Topic {
     members: Mutex<Members>,
     /// Set once the engine confirmed the subscription.
     subscribed: OnceCell<()>,
-    /// Set while a task fills the log from the engine; live frames are then left to it.
-    pub(crate) filling: AtomicBool,
+    /// Who fills the log from the engine; live frames are then left to them.
+    pub(crate) filling: Filling,
     /// Somebody entered or left, and the other nodes have not heard of it.
     changed: AtomicBool,
     /// Rung when a closed topic has left the hub: whoever wants in then makes a new one.
     gone: Notify,
+}
+
+/// Where a reader goes on after it was told to reload.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Start {
+    /// What the client is told.
+    pub(crate) at: Position,
+    /// The same in the log.
+    pub(crate) cursor: Cursor,
 }
 
 #[derive(Default)]
@@ -55,7 +65,7 @@ impl Topic {
             log: Mutex::default(),
             members: Mutex::default(),
             subscribed: OnceCell::new(),
-            filling: AtomicBool::new(false),
+            filling: Filling::default(),
             changed: AtomicBool::new(false),
             gone: Notify::new(),
         }
@@ -154,14 +164,58 @@ impl Topic {
         self.publish_head(&log);
     }
 
-    /// Tells a room's log where the top is: a fresh log begins there, one of another life begins anew.
-    pub(crate) fn start_at(&self, top: Position) {
+    /// Tells a room's log where the top is (a fresh log begins there, one of another life begins anew), and puts a reader
+    /// at `seq` of that life.
+    pub(crate) fn start_at(&self, top: Position, seq: u64) -> Cursor {
         let mut log = self.log();
         log.init(Some(top.epoch), top.seq);
-        if log.position().is_some_and(|known| known.epoch != top.epoch) {
+        self.note_top(log, top, |log| log.cursor(seq))
+    }
+
+    /// The engine says that a reader's gap cannot be closed, and that `top` is the newest position. Where the reader goes
+    /// on; `None` if the log has begun anew since the reader's cursor was made, which its next pull tells it.
+    pub(crate) fn after_loss(&self, reader: Cursor, top: Position) -> Option<Start> {
+        let log = self.log();
+        if log.generation() != reader.generation {
+            return None;
+        }
+        Some(self.note_top(log, top, |log| Start { at: top, cursor: log.cursor(top.seq) }))
+    }
+
+    /// Where a reader goes on whose numbering has ended; `None` while the log does not know its top.
+    pub(crate) fn newest(&self) -> Option<Start> {
+        let log = self.log();
+        let at = log.position()?;
+        Some(Start { at, cursor: log.cursor(at.seq) })
+    }
+
+    /// More was lost than the engine remembers, or another life began: every reader is told, and goes on from `top`.
+    /// Nothing happens if the log has begun anew since `seen` was its newest.
+    pub(crate) fn begin_anew(&self, seen: Cursor, top: Position) {
+        let mut log = self.log();
+        if log.generation() != seen.generation {
+            return;
+        }
+        log.reset(top);
+        self.publish_head(&log);
+        drop(log);
+        self.wake_members();
+    }
+
+    /// A log of another life than the top's begins anew, and its other readers are woken to be told. What `look` finds
+    /// is of one life, because the log stays locked.
+    fn note_top<T>(&self, mut log: MutexGuard<'_, Log>, top: Position, look: impl FnOnce(&Log) -> T) -> T {
+        let other_life = log.position().is_some_and(|known| known.epoch != top.epoch);
+        if other_life {
             log.reset(top);
         }
         self.publish_head(&log);
+        let found = look(&log);
+        drop(log);
+        if other_life {
+            self.wake_members();
+        }
+        found
     }
 
     /// Appends frames that follow each other, then trims to the bounds. Does not wake.
@@ -179,13 +233,6 @@ impl Topic {
         appended
     }
 
-    /// Another life of the room begins at `top`.
-    pub(crate) fn reset(&self, top: Position) {
-        let mut log = self.log();
-        log.reset(top);
-        self.publish_head(&log);
-    }
-
     /// See [`Log::jump`].
     pub(crate) fn jump(&self, seq: u64) {
         let mut log = self.log();
@@ -201,11 +248,6 @@ impl Topic {
     /// The newest number the log knows.
     pub(crate) fn head(&self) -> Option<u64> {
         self.log().head()
-    }
-
-    /// The newest room position the log knows.
-    pub(crate) fn position(&self) -> Option<Position> {
-        self.log().position()
     }
 
     /// A cursor at `seq`.
@@ -244,11 +286,11 @@ impl Topic {
 
     /// Leaves an ephemeral frame with every member but the user it is about, if that is given; returns with how many,
     /// and how many older frames had to go for it.
-    pub(crate) fn push_ephemeral(&self, key: &EphemeralKey, frame: &Bytes, not_to: Option<UserId>) -> (usize, usize) {
+    pub(crate) fn push_ephemeral(&self, frame: &Ephemeral, not_to: Option<UserId>) -> (usize, usize) {
         let members = self.members();
         let others = members.slots.iter().filter(|outbox| not_to.is_none() || outbox.user() != not_to);
         others.fold((0, 0), |(sent, dropped), outbox| {
-            (sent + 1, dropped + usize::from(!outbox.push_ephemeral(key.clone(), frame.clone())))
+            (sent + 1, dropped + usize::from(!outbox.push_ephemeral(frame.clone())))
         })
     }
 

@@ -97,7 +97,7 @@ impl Connection {
             Done::Watching { entered, states, reply } => {
                 self.watching = entered.into_boxed_slice();
                 for state in states {
-                    self.wire.push(pump::presence(state).1);
+                    self.wire.push(pump::presence(state).frame);
                 }
                 if let Some(reply) = reply {
                     self.push(&reply);
@@ -233,7 +233,8 @@ async fn open_inbox(
     entered.topic().init(None, start.head);
     fill::fill_if_lost(node, entered.topic(), losses);
     let ready = ReadyInbox { pos: start.pos, pending: start.head - start.pos, recovered: start.recovered };
-    Ok((Subscription::new(entered, start.pos, start.head), ready))
+    let cursor = entered.topic().cursor(start.pos);
+    Ok((Subscription::new(entered, cursor, start.head), ready))
 }
 
 struct Entry {
@@ -260,11 +261,11 @@ async fn enter_room(
     }
     // One entry is enough to learn whether the position is good.
     let history = node.engine().broker.history(room, since, 1).await?;
-    entered.topic().start_at(history.top);
-    fill::fill_if_lost(node, entered.topic(), losses);
     let recovered = since.is_none() || history.recovered;
     let reached = since.filter(|_| history.recovered).map_or(history.top.seq, |since| since.seq);
-    let subscription = Subscription::new(entered, reached, history.top.seq);
+    let cursor = entered.topic().start_at(history.top, reached);
+    fill::fill_if_lost(node, entered.topic(), losses);
+    let subscription = Subscription::new(entered, cursor, history.top.seq);
     Ok(Entry { subscription, at: ReadyRoom { pos: history.top, recovered } })
 }
 

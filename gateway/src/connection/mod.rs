@@ -29,7 +29,7 @@ mod replay;
 mod stream;
 mod subscription;
 pub(crate) mod tally;
-mod wire;
+pub(crate) mod wire;
 
 use crate::{
     frame,
@@ -95,6 +95,8 @@ pub(crate) struct Connection {
     revoked_meanwhile: Revoked,
     /// A page of history on its way to a subscription that is behind.
     page: Option<BoxFuture<'static, Page>>,
+    /// Whose turn it is to ask for a page, counted through the inbox and then the rooms.
+    page_turn: u16,
     /// Fragments so far that did not end their message.
     fragments: u32,
     /// What comes is sent back as it is: the framing's own tests run through this connection, not through a copy of it.
@@ -141,6 +143,7 @@ impl Connection {
             fragments: 0,
             echo: greeting.echo,
             page: None,
+            page_turn: 0,
             typing_in: None,
             pinged_at_ms: 0,
             standing: None,

@@ -13,9 +13,9 @@ use super::{
     subscription::{self, Outcome, Page, Subscription},
     wire::Wire,
 };
-use crate::{frame, log::Pulled, node::Node};
+use crate::{frame, log::Pulled, node::Node, topic::Start};
 use shared::protocol::{
-    CloseReason, Position,
+    CloseReason,
     event::{Event, ReadyRoom},
 };
 use std::{
@@ -26,7 +26,7 @@ use std::{
 impl Connection {
     /// Writes and pulls until the socket is full or nothing is left; true if anything moved.
     pub(super) fn poll_out(&mut self, cx: &mut Context<'_>) -> Result<bool, CloseRequest> {
-        let mut moved = self.poll_page(cx);
+        let mut moved = self.poll_page(cx)?;
         loop {
             let before = self.wire.written_bytes;
             match self.wire.poll_write(cx) {
@@ -52,11 +52,13 @@ impl Connection {
 
     /// Moves what is new from the logs to the wire; false when there was nothing.
     fn pull(&mut self) -> bool {
-        let Self { rooms, inbox, wire, page, node, outbox, .. } = self;
-        for (_, frame) in outbox.take_ephemeral() {
-            wire.push(frame);
+        let turn = usize::from(self.page_turn);
+        let Self { rooms, inbox, wire, node, outbox, .. } = self;
+        for ephemeral in outbox.take_ephemeral() {
+            wire.push(ephemeral.frame);
         }
-        for subscription in inbox.iter_mut().chain(rooms.iter_mut()) {
+        let mut behind = Behind::default();
+        for (place, subscription) in inbox.iter_mut().chain(rooms.iter_mut()).enumerate() {
             if !subscription.topic().has_news(subscription.cursor) {
                 continue;
             }
@@ -69,42 +71,51 @@ impl Connection {
             });
             wire.frames += subscription.cursor.seq.saturating_sub(from + slices);
             match pulled {
-                Pulled::Behind if page.is_none() => {
-                    subscription.replay_to = topic.head().unwrap_or(0);
-                    let fetch = subscription::fetch(Arc::clone(node), topic, subscription.cursor);
-                    *page = Some(Box::pin(fetch));
-                    self.outbox.wake(); // the page has not been polled yet
-                    return !self.wire.is_empty();
-                }
-                // One page at a time: another subscription that is behind gets its turn afterwards.
-                Pulled::UpToDate | Pulled::Some | Pulled::Behind => {}
-                Pulled::Reset => restart(node, wire, subscription, topic.position()),
+                Pulled::UpToDate | Pulled::Some => {}
+                Pulled::Behind => behind.note(place, turn),
+                Pulled::Reset => restart(node, wire, subscription, topic.newest()),
             }
             if wire.is_full() {
                 break;
             }
         }
-        !wire.is_empty()
+        let moved = !wire.is_empty();
+        if let Some(place) = behind.next().filter(|_| self.page.is_none()) {
+            self.fetch_page(place);
+        }
+        moved
+    }
+
+    /// Asks for the page that the subscription at this place needs. One page at a time: whoever comes behind it has the
+    /// next turn, so that one whose store does not answer holds nobody else up.
+    fn fetch_page(&mut self, place: usize) {
+        let Some(subscription) = self.inbox.iter_mut().chain(self.rooms.iter_mut()).nth(place) else { return };
+        let topic = Arc::clone(subscription.topic());
+        subscription.replay_to = topic.head().unwrap_or(0);
+        let fetch = subscription::fetch(Arc::clone(&self.node), topic, subscription.cursor);
+        self.page = Some(Box::pin(fetch));
+        self.page_turn = u16::try_from(place + 1).unwrap_or(0);
+        self.outbox.wake(); // the page has not been polled yet
     }
 
     /// Takes a page that has arrived; true if it did.
-    fn poll_page(&mut self, cx: &mut Context<'_>) -> bool {
+    fn poll_page(&mut self, cx: &mut Context<'_>) -> Result<bool, CloseRequest> {
         if self.wire.is_full() {
-            return false; // no further page before this one is on its way
+            return Ok(false); // no further page before this one is on its way
         }
-        let Some(page) = &mut self.page else { return false };
-        let Poll::Ready(page) = page.as_mut().poll(cx) else { return false };
+        let Some(page) = &mut self.page else { return Ok(false) };
+        let Poll::Ready(page) = page.as_mut().poll(cx) else { return Ok(false) };
         self.page = None;
-        self.take_page(page);
-        true
+        self.take_page(page)?;
+        Ok(true)
     }
 
-    fn take_page(&mut self, page: Page) {
+    fn take_page(&mut self, page: Page) -> Result<(), CloseRequest> {
         let Page { topic, from, outcome } = page;
         let Self { rooms, inbox, wire, node, .. } = self;
         let mut subscriptions = inbox.iter_mut().chain(rooms.iter_mut());
         let Some(subscription) = subscriptions.find(|s| Arc::ptr_eq(s.topic(), &topic) && s.cursor == from) else {
-            return; // left, or moved by a resume, while the page was on its way
+            return Ok(()); // left, or moved by a resume, while the page was on its way
         };
         match outcome {
             Outcome::Frames { frames, last } => {
@@ -113,9 +124,12 @@ impl Connection {
                 subscription.cursor.seq = last;
             }
             Outcome::Nothing { at } => subscription.cursor.seq = at,
-            Outcome::Lost { top } => restart(node, wire, subscription, Some(top)),
-            Outcome::Failed => {} // still behind: the next pull asks again
+            Outcome::Lost { top } => restart(node, wire, subscription, topic.after_loss(from, top)),
+            // Its next `ready` says `recovered:false`: the one word for this that every client knows.
+            Outcome::Trimmed => return Err(close(CloseReason::SlowConsumer)),
+            Outcome::Failed => {} // still behind: it has another turn after the others
         }
+        Ok(())
     }
 
     fn note_stall(&self, progress: bool) {
@@ -162,13 +176,55 @@ impl Connection {
 
 /// The room's numbering began anew, or the gap cannot be closed: an unasked `joined` with `recovered:false` tells the
 /// client to reload, and the subscription goes on from the top.
-fn restart(node: &Node, wire: &mut Wire, subscription: &mut Subscription, top: Option<Position>) {
-    let Some(top) = top else { return };
-    subscription.cursor = subscription.topic().cursor(top.seq);
+fn restart(node: &Node, wire: &mut Wire, subscription: &mut Subscription, start: Option<Start>) {
+    let Some(start) = start else { return };
+    subscription.restart(start);
     if let Some(room) = subscription.room() {
-        let at = ReadyRoom { pos: top, recovered: false };
+        let at = ReadyRoom { pos: start.at, recovered: false };
         let count = subscription.topic().member_count();
         wire.push(frame::text(&Event::Joined { id: None, room, at, online: &[], count }.encode()));
         tracing::debug!(%room, node = %node.config.node, "a member was told to reload");
+    }
+}
+
+/// The subscriptions that need a page, by their place: which of them is next?
+#[derive(Clone, Copy, Debug, Default)]
+struct Behind {
+    first: Option<usize>,
+    /// The first one that is not before the turn.
+    in_turn: Option<usize>,
+}
+
+impl Behind {
+    fn note(&mut self, place: usize, turn: usize) {
+        self.first.get_or_insert(place);
+        if place >= turn {
+            self.in_turn.get_or_insert(place);
+        }
+    }
+
+    fn next(self) -> Option<usize> {
+        self.in_turn.or(self.first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Behind;
+
+    #[test]
+    fn subscriptions_that_are_behind_take_turns_however_the_first_one_fares() {
+        let (mut turn, mut served) = (0, Vec::new());
+        for _ in 0..5 {
+            let mut behind = Behind::default();
+            for place in [0, 3, 7] {
+                behind.note(place, turn);
+            }
+            let place = behind.next().unwrap();
+            served.push(place);
+            turn = place + 1;
+        }
+        assert_eq!(served, [0, 3, 7, 0, 3]);
+        assert_eq!(Behind::default().next(), None);
     }
 }

@@ -4,8 +4,9 @@
 //! grows without bound:
 //!
 //! * room and inbox frames are not queued at all: the connection reads them from the topics' logs, a wake is enough;
-//! * ephemeral frames have one slot per key, the latest wins, and wait here until the socket takes them. Presence has at
-//!   most as many keys as the connection watches users; of typing, beyond [`TYPING_SLOTS`], the oldest is dropped;
+//! * ephemeral frames have one slot per key, the latest wins (of presence, the highest version), and wait here until the
+//!   socket takes them. Presence has at most as many keys as the connection watches users; of typing, beyond
+//!   [`TYPING_SLOTS`], the oldest is dropped;
 //! * requests (close, ping, leave a room) are flags and a list of at most [`REVOKED`] rooms; more of them mean all.
 
 use super::tally::{Tallied, Tally};
@@ -39,6 +40,16 @@ const REVOKED: usize = 100;
 pub(crate) enum EphemeralKey {
     Typing(RoomName, UserId),
     Presence(UserId),
+}
+
+/// A frame that is worth something for a moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ephemeral {
+    pub(crate) key: EphemeralKey,
+    /// Presence comes from signals and from look-ups, which may overtake each other: a lower version never replaces a
+    /// higher one. Typing has none: the latest wins.
+    pub(crate) v: u64,
+    pub(crate) frame: Bytes,
 }
 
 /// A request to close.
@@ -122,7 +133,7 @@ pub(crate) struct Outbox {
     notes: Mutex<Option<Box<Notes>>>,
     /// Set when `ephemeral` holds something.
     fleeting: AtomicBool,
-    ephemeral: Mutex<Vec<(EphemeralKey, Bytes)>>,
+    ephemeral: Mutex<Vec<Ephemeral>>,
     /// Who the connection acts for, once known.
     who: OnceLock<Arc<Identity>>,
     /// What the client calls itself, if it does.
@@ -265,8 +276,8 @@ impl Outbox {
     }
 
     /// Leaves an ephemeral frame; returns false when an older one had to go for it.
-    pub(crate) fn push_ephemeral(&self, key: EphemeralKey, frame: Bytes) -> bool {
-        let kept_all = put(&mut self.ephemeral.lock().unwrap_or_else(PoisonError::into_inner), key, frame);
+    pub(crate) fn push_ephemeral(&self, frame: Ephemeral) -> bool {
+        let kept_all = put(&mut self.ephemeral.lock().unwrap_or_else(PoisonError::into_inner), frame);
         if !kept_all {
             self.tally.note_dropped();
         }
@@ -276,7 +287,7 @@ impl Outbox {
     }
 
     /// Takes the ephemeral frames. Called when the socket has room for them: until then newer ones replace older ones.
-    pub(crate) fn take_ephemeral(&self) -> Vec<(EphemeralKey, Bytes)> {
+    pub(crate) fn take_ephemeral(&self) -> Vec<Ephemeral> {
         if !self.fleeting.swap(false, Ordering::AcqRel) {
             return Vec::new();
         }
@@ -334,17 +345,19 @@ impl Outbox {
     }
 }
 
-fn put(slots: &mut Vec<(EphemeralKey, Bytes)>, key: EphemeralKey, frame: Bytes) -> bool {
-    if let Some(slot) = slots.iter_mut().find(|(other, _)| *other == key) {
-        slot.1 = frame;
+fn put(slots: &mut Vec<Ephemeral>, frame: Ephemeral) -> bool {
+    if let Some(slot) = slots.iter_mut().find(|slot| slot.key == frame.key) {
+        if slot.v <= frame.v {
+            *slot = frame;
+        }
         return true;
     }
-    let typing = |key: &EphemeralKey| matches!(key, EphemeralKey::Typing(..));
-    let crowded = typing(&key) && slots.iter().filter(|(other, _)| typing(other)).count() >= TYPING_SLOTS;
-    if crowded && let Some(oldest) = slots.iter().position(|(other, _)| typing(other)) {
+    let typing = |slot: &Ephemeral| matches!(slot.key, EphemeralKey::Typing(..));
+    let crowded = typing(&frame) && slots.iter().filter(|slot| typing(slot)).count() >= TYPING_SLOTS;
+    if crowded && let Some(oldest) = slots.iter().position(typing) {
         slots.remove(oldest);
     }
-    slots.push((key, frame));
+    slots.push(frame);
     !crowded
 }
 
@@ -353,14 +366,27 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn presence(user: UserId, v: u64, text: &'static str) -> Ephemeral {
+        Ephemeral { key: EphemeralKey::Presence(user), v, frame: Bytes::from_static(text.as_bytes()) }
+    }
+
     #[test]
     fn the_latest_ephemeral_frame_of_a_key_wins() {
-        let outbox = Outbox::new(1, 0, 0);
-        let key = EphemeralKey::Presence(UserId::new());
-        outbox.push_ephemeral(key.clone(), Bytes::from_static(b"old"));
-        outbox.push_ephemeral(key.clone(), Bytes::from_static(b"new"));
-        assert_eq!(outbox.take_ephemeral(), vec![(key, Bytes::from_static(b"new"))]);
+        let (outbox, user) = (Outbox::new(1, 0, 0), UserId::new());
+        outbox.push_ephemeral(presence(user, 17, "old"));
+        outbox.push_ephemeral(presence(user, 18, "new"));
+        assert_eq!(outbox.take_ephemeral(), vec![presence(user, 18, "new")]);
         assert!(outbox.take_ephemeral().is_empty());
+    }
+
+    #[test]
+    fn a_presence_that_was_looked_up_before_the_latest_change_does_not_take_its_place() {
+        let (outbox, user, other) = (Outbox::new(1, 0, 0), UserId::new(), UserId::new());
+        outbox.push_ephemeral(presence(user, 18, "away"));
+        outbox.push_ephemeral(presence(user, 17, "online"));
+        outbox.push_ephemeral(presence(other, 3, "online"));
+        outbox.push_ephemeral(presence(other, 3, "the same again"));
+        assert_eq!(outbox.take_ephemeral(), vec![presence(user, 18, "away"), presence(other, 3, "the same again")]);
     }
 
     #[test]
@@ -401,11 +427,11 @@ mod tests {
             let mut watched = std::collections::HashSet::new();
             for (user, typing) in &users {
                 let key = if *typing { EphemeralKey::Typing(room.clone(), ids[*user]) } else { EphemeralKey::Presence(ids[*user]) };
-                outbox.push_ephemeral(key, Bytes::new());
+                outbox.push_ephemeral(Ephemeral { key, v: 0, frame: Bytes::new() });
                 watched.extend((!typing).then_some(*user));
             }
             let held = outbox.take_ephemeral();
-            let presence = held.iter().filter(|(key, _)| matches!(key, EphemeralKey::Presence(_))).count();
+            let presence = held.iter().filter(|held| matches!(held.key, EphemeralKey::Presence(_))).count();
             prop_assert_eq!(presence, watched.len());
             prop_assert!(held.len() - presence <= TYPING_SLOTS);
         }

@@ -9,7 +9,7 @@ use crate::{
     fill,
     hub::Hub,
     log::{Append, Pulled},
-    topic::Topic,
+    topic::{Start, Topic},
 };
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -39,6 +39,8 @@ enum Step {
     Cool,
     /// The history forgets what is older than ten minutes.
     Age,
+    /// The engine loses the room, which begins another life.
+    Rebirth,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -51,6 +53,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0_usize..4).prop_map(Step::Leave),
         1 => Just(Step::Cool),
         1 => Just(Step::Age),
+        1 => Just(Step::Rebirth),
     ]
 }
 
@@ -69,9 +72,11 @@ struct Room {
 
 struct Member {
     subscription: Subscription,
-    /// The next number it must get.
-    next: u64,
+    /// The next position it must get.
+    next: Position,
     got: usize,
+    /// How often it was told to reload.
+    restarts: usize,
 }
 
 impl Room {
@@ -86,12 +91,7 @@ impl Room {
 
     async fn play(&mut self, step: Step) {
         match step {
-            Step::Publish(count) => {
-                for _ in 0..count {
-                    // The payload is the position alone, so that what arrives says what it is.
-                    self.broker.publish(&self.name, None, uuid::Uuid::now_v7(), "", "").await.unwrap();
-                }
-            }
+            Step::Publish(count) => self.publish(count).await,
             Step::Deliver(count) => self.deliver(count).await,
             Step::Lose(count) => {
                 for _ in 0..count {
@@ -118,6 +118,24 @@ impl Room {
             Step::Age => {
                 self.clock.advance(HISTORY_AGE);
             }
+            Step::Rebirth => self.begin_another_life().await,
+        }
+    }
+
+    async fn publish(&self, count: usize) {
+        for _ in 0..count {
+            // The payload is the position alone, so that what arrives says what it is.
+            self.broker.publish(&self.name, None, uuid::Uuid::now_v7(), "", "").await.unwrap();
+        }
+    }
+
+    /// A memory engine forgets a room that nobody follows for a while; to the node this looks like a flushed Redis.
+    async fn begin_another_life(&self) {
+        let (node, key) = (self.attachment.node, engine::Topic::Room(self.name.clone()));
+        self.broker.unsubscribe(node, &key).await.unwrap();
+        self.clock.advance(HISTORY_AGE);
+        if self.topic().is_some() {
+            self.broker.subscribe(node, &key).await.unwrap();
         }
     }
 
@@ -166,14 +184,17 @@ impl Room {
         let top = self.broker.history(&self.name, None, 0).await.unwrap().top;
         let since = behind.map(|behind| Position { seq: top.seq.saturating_sub(behind), ..top });
         let history = self.broker.history(&self.name, since, 1).await.unwrap();
-        entered.topic().start_at(history.top);
         let reached = since.filter(|_| history.recovered).map_or(history.top.seq, |since| since.seq);
-        let subscription = Subscription::new(entered, reached, history.top.seq);
-        self.members.push(Member { subscription, next: reached + 1, got: 0 });
+        let cursor = entered.topic().start_at(history.top, reached);
+        let subscription = Subscription::new(entered, cursor, history.top.seq);
+        let next = Position { seq: reached + 1, ..history.top };
+        self.members.push(Member { subscription, next, got: 0, restarts: 0 });
     }
 
-    /// Everything is delivered and everybody's socket takes what there is.
+    /// Everything is delivered and everybody's socket takes what there is. One more event tells those who wait for one
+    /// that the room lives on, or anew.
     async fn settle(&mut self) {
+        self.publish(1).await;
         self.deliver(usize::MAX).await;
         for member in &mut self.members {
             member.turn(&self.broker, &self.name, usize::MAX).await;
@@ -184,8 +205,9 @@ impl Room {
 impl Member {
     /// What a connection does when its turn comes, until its socket takes no more.
     async fn turn(&mut self, broker: &Broker, room: &RoomName, batches: usize) {
-        let mut left = batches;
+        let (mut left, told_before) = (batches, self.restarts);
         while left > 0 {
+            assert!(self.restarts <= told_before + 2, "told to reload over and over");
             let topic = Arc::clone(self.subscription.topic());
             let mut frames = Vec::new();
             let pulled = topic.pull(&mut self.subscription.cursor, |batch| {
@@ -199,17 +221,18 @@ impl Member {
             match pulled {
                 Pulled::UpToDate => return,
                 Pulled::Some => {}
-                Pulled::Reset => self.restart(topic.position().unwrap()),
+                Pulled::Reset => self.restart(topic.newest()),
                 Pulled::Behind => {
                     left -= 1;
-                    match fetch_room(broker, &topic, room, self.subscription.cursor).await {
+                    let from = self.subscription.cursor;
+                    match fetch_room(broker, &topic, room, from).await {
                         Outcome::Frames { frames, last } => {
                             self.take(&frames);
                             self.subscription.cursor.seq = last;
                         }
                         Outcome::Nothing { at } => self.subscription.cursor.seq = at,
-                        Outcome::Lost { top } => self.restart(top),
-                        Outcome::Failed => panic!("the memory engine is there"),
+                        Outcome::Lost { top } => self.restart(topic.after_loss(from, top)),
+                        Outcome::Failed | Outcome::Trimmed => panic!("the memory engine is there"),
                     }
                 }
             }
@@ -217,19 +240,50 @@ impl Member {
     }
 
     /// Told to reload: goes on from the top, and nothing in between may come any more.
-    fn restart(&mut self, top: Position) {
-        self.subscription.cursor = self.subscription.topic().cursor(top.seq);
-        self.next = top.seq + 1;
+    fn restart(&mut self, start: Option<Start>) {
+        let Some(start) = start else { return };
+        self.subscription.restart(start);
+        self.next = Position { seq: start.at.seq + 1, ..start.at };
+        self.restarts += 1;
     }
 
     fn take(&mut self, mut frames: &[u8]) {
         while let [0x81, len, rest @ ..] = frames {
             let (payload, after) = rest.split_at(usize::from(*len));
             let pos: Position = std::str::from_utf8(payload).unwrap().parse().unwrap();
-            assert_eq!(pos.seq, self.next, "once, in order, and nothing left out");
-            (self.next, self.got, frames) = (self.next + 1, self.got + 1, after);
+            assert_eq!(pos, self.next, "once, in order, and nothing left out");
+            self.next.seq += 1;
+            (self.got, frames) = (self.got + 1, after);
         }
         assert!(frames.is_empty(), "frames are whole");
+    }
+}
+
+#[tokio::test]
+async fn a_room_that_begins_another_life_tells_who_replays_and_who_waits_once_each() {
+    let mut room = Room::new().await;
+    room.play(Step::Join(None)).await;
+    for _ in 0..20 {
+        room.play(Step::Publish(10)).await; // in pieces, so that the log lets the oldest go
+        room.play(Step::Deliver(10)).await;
+        room.play(Step::Turn(0, usize::MAX)).await;
+    }
+    room.play(Step::Join(Some(150))).await;
+    room.play(Step::Turn(1, 1)).await;
+    room.play(Step::Rebirth).await;
+    for _ in 0..3 {
+        for member in 0..2 {
+            room.play(Step::Turn(member, usize::MAX)).await;
+        }
+    }
+    let top = room.broker.history(&room.name, None, 0).await.unwrap().top;
+    for member in &room.members {
+        assert_eq!((member.restarts, member.next), (1, Position { seq: top.seq + 1, ..top }));
+    }
+    room.play(Step::Publish(5)).await;
+    room.settle().await;
+    for member in &room.members {
+        assert_eq!((member.restarts, member.next.seq), (1, 7), "and then everything new");
     }
 }
 
@@ -246,7 +300,8 @@ proptest! {
             room.settle().await;
             let top = room.broker.history(&room.name, None, 0).await.unwrap().top;
             for member in &room.members {
-                assert_eq!(member.next, top.seq + 1, "everybody is at the top in the end, having got {}", member.got);
+                let end = Position { seq: top.seq + 1, ..top };
+                assert_eq!(member.next, end, "everybody is at the top in the end, having got {}", member.got);
             }
         });
     }

@@ -4,7 +4,13 @@
 //! the log. The cursor is all there is to it: what the log has is pulled, what it no longer has is fetched in pages,
 //! and because pages and log are numbered alike no frame is repeated or skipped where one takes over from the other.
 
-use crate::{frame, hub::Entered, log::Cursor, node::Node, topic::Topic};
+use crate::{
+    frame,
+    hub::Entered,
+    log::Cursor,
+    node::Node,
+    topic::{Start, Topic},
+};
 use bytes::{Bytes, BytesMut};
 use shared::{
     engine::{self, Broker},
@@ -26,10 +32,14 @@ pub(super) struct Subscription {
 }
 
 impl Subscription {
-    /// A place after `seq`; what lies up to `top` is replayed.
-    pub(super) fn new(entered: Entered, seq: u64, top: u64) -> Self {
-        let cursor = entered.topic().cursor(seq);
+    /// A place at `cursor`, which is of the entered topic; what lies up to `top` is replayed.
+    pub(super) fn new(entered: Entered, cursor: Cursor, top: u64) -> Self {
         Self { entered, cursor, replay_to: top }
+    }
+
+    /// Goes on from elsewhere: what lies in between is lost.
+    pub(super) fn restart(&mut self, start: Start) {
+        (self.cursor, self.replay_to) = (start.cursor, start.at.seq);
     }
 
     pub(super) fn topic(&self) -> &Arc<Topic> {
@@ -56,8 +66,10 @@ pub(super) enum Outcome {
     Frames { frames: Bytes, last: u64 },
     /// Nothing (left) to fetch: go on from here.
     Nothing { at: u64 },
-    /// The gap cannot be closed: the client must reload, and goes on from the top.
+    /// The room's gap cannot be closed: the client must reload, and goes on from the top.
     Lost { top: Position },
+    /// Of the inbox, what comes next was trimmed from the store: the client must come back and be told so.
+    Trimmed,
     /// The engine or the store did not answer; ask again.
     Failed,
 }
@@ -77,10 +89,11 @@ pub(super) async fn fetch(node: Arc<Node>, topic: Arc<Topic>, from: Cursor) -> P
 }
 
 pub(super) async fn fetch_room(broker: &Broker, topic: &Topic, room: &RoomName, from: Cursor) -> Outcome {
-    let Some(at) = topic.position().map(|top| Position { seq: from.seq, ..top }) else { return Outcome::Failed };
-    if topic.cursor(0).generation != from.generation {
+    let Some(newest) = topic.newest() else { return Outcome::Failed };
+    if newest.cursor.generation != from.generation {
         return Outcome::Nothing { at: from.seq }; // another life began: the next pull finds out
     }
+    let at = Position { seq: from.seq, ..newest.at };
     match broker.history(room, Some(at), PAGE).await {
         Err(problem) => {
             tracing::debug!(%problem, %room, "failed to fetch a page of history");
@@ -110,13 +123,15 @@ async fn fetch_inbox(node: &Node, topic: &Topic, user: UserId, from: Cursor) -> 
             tracing::debug!(%problem, "failed to fetch a page of an inbox");
             Outcome::Failed
         }
-        Ok(entries) => match entries.last() {
-            // Trimmed meanwhile: nobody can have these entries any more.
-            None => Outcome::Nothing { at: head },
-            Some(last) => {
+        Ok(entries) => match (entries.first(), entries.last()) {
+            (Some(first), Some(last)) if first.seq == from.seq + 1 => {
                 let last = last.seq;
                 Outcome::Frames { frames: encode(entries.iter().map(|entry| &entry.frame[..])), last }
             }
+            // Numbers have no gaps, so these entries were there, and were trimmed while the reader took its time.
+            (Some(_), _) => Outcome::Trimmed,
+            (None, _) if head > from.seq => Outcome::Trimmed,
+            (None, _) => Outcome::Nothing { at: head },
         },
     }
 }
