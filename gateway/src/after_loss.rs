@@ -1,13 +1,15 @@
 //! After lost deliveries: inbox entries and revocations may have been among them, so what they would have done is
 //! looked up.
 //!
-//! Inboxes and sessions are asked of the store, in batches; memberships of the engine, where a revocation leaves a
-//! tombstone. The store may be in trouble at the same moment, so this tries again until it has an answer.
+//! All of it is asked of the store, in batches. What the engine remembers of revocations is forgotten after a while, or
+//! was lost with the deliveries. The store may be in trouble at the same moment, so this tries again until it has an
+//! answer.
 
 use crate::{fill::fill, node::Node};
 use shared::{
-    engine::{Membership, Topic as Key},
-    ops::{EVERYBODY, OpsError},
+    engine::Topic as Key,
+    id::UserId,
+    ops::OpsError,
     protocol::{CloseReason, RoomKind, RoomName},
 };
 use std::{
@@ -18,6 +20,8 @@ use std::{
 
 /// Pause before another attempt.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Users in rooms asked for at once.
+const PLACES: usize = 500;
 
 /// Looks everything up in a task of its own; one that is at it already starts over.
 pub(crate) fn spawn(node: &Arc<Node>) {
@@ -39,7 +43,8 @@ async fn until_done(node: &Arc<Node>) {
         let asked = node.lookups.load(Ordering::Acquire);
         let done = async {
             fill_inboxes(node).await?;
-            close_revoked(node).await
+            close_ended(node).await?;
+            leave_lost_rooms(node).await
         };
         match done.await {
             Ok(()) => {
@@ -73,32 +78,38 @@ async fn fill_inboxes(node: &Arc<Node>) -> Result<(), OpsError> {
     Ok(())
 }
 
-/// Closes the sockets of sessions that ended, and takes out of rooms who may no longer be in them.
-async fn close_revoked(node: &Node) -> Result<(), OpsError> {
+/// Closes the sockets of sessions that ended.
+async fn close_ended(node: &Node) -> Result<(), OpsError> {
     let sessions = node.registry.sessions();
     let open: HashSet<_> = node.ops.open_sessions(&sessions).await?.into_iter().map(|(session, _)| session).collect();
     for ended in sessions.into_iter().filter(|session| !open.contains(session)) {
         node.registry.of_session(ended, |outbox| outbox.close(CloseReason::SignedOut, 0));
     }
-    for topic in node.hub.all() {
-        let Key::Room(room) = topic.key() else { continue };
-        let withdrawn = match room.kind() {
-            RoomKind::Public => continue,
-            // "No" for one user only means "not its creator" here; viewers stay while the pitch is published.
-            RoomKind::Pitch(_) if !is_denied(node, room, EVERYBODY).await? => continue,
-            RoomKind::Pitch(_) => true,
-            RoomKind::Conversation(_) | RoomKind::Team(_) => false,
-        };
-        for user in topic.users(usize::MAX) {
-            let membership = node.engine().members.get(room, user).await?;
-            if membership == Membership::Denied || (withdrawn && membership != Membership::Allowed) {
-                node.registry.of_user(user, |outbox| outbox.revoke_room(room));
-            }
-        }
-    }
     Ok(())
 }
 
-async fn is_denied(node: &Node, room: &RoomName, user: shared::id::UserId) -> Result<bool, OpsError> {
-    Ok(node.engine().members.get(room, user).await? == Membership::Denied)
+/// Takes out of rooms who may no longer be in them.
+async fn leave_lost_rooms(node: &Node) -> Result<(), OpsError> {
+    let mut places = Vec::with_capacity(PLACES);
+    for topic in node.hub.all() {
+        let Key::Room(room) = topic.key() else { continue };
+        if room.kind() == RoomKind::Public {
+            continue;
+        }
+        for user in topic.users(usize::MAX) {
+            places.push((room.clone(), user));
+            if places.len() == PLACES {
+                put_out(node, &places).await?;
+                places.clear();
+            }
+        }
+    }
+    put_out(node, &places).await
+}
+
+async fn put_out(node: &Node, places: &[(RoomName, UserId)]) -> Result<(), OpsError> {
+    for (room, user) in node.ops.lost_places(places).await? {
+        node.registry.of_user(user, |outbox| outbox.revoke_room(&room));
+    }
+    Ok(())
 }

@@ -186,6 +186,7 @@ mod tests {
             is_send(ops.inbox_heads(&[]));
             is_send(ops.renew_sessions(&[]));
             is_send(ops.renew_memberships(&[]));
+            is_send(ops.lost_places(&[]));
         };
         let _ = |relay: Relay| is_send(relay.run(Lifecycle::new()));
     }

@@ -120,6 +120,26 @@ impl Ops {
         Ok(self.facts().get(fact, fetch).await?.is_some())
     }
 
+    /// Those of these users in rooms who no longer belong there, by the store's word: what a node asks that may have
+    /// missed a revocation.
+    pub async fn lost_places(&self, places: &[(RoomName, UserId)]) -> Result<Vec<(RoomName, UserId)>, OpsError> {
+        let reasons = |(room, user): &(RoomName, UserId)| {
+            let for_everybody = matches!(room.kind(), RoomKind::Pitch(_)).then_some(EVERYBODY);
+            std::iter::once(*user).chain(for_everybody).filter_map(|user| fact(room, user)).collect::<Vec<_>>()
+        };
+        let facts: HashSet<_> = places.iter().flat_map(reasons).collect();
+        if facts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let facts: Vec<_> = facts.into_iter().collect();
+        let holding = self.store().read("rooms.lost", async |c| rooms::that_hold(c, &facts).await).await?;
+        let lost = |place: &&(RoomName, UserId)| {
+            let mut reasons = reasons(place).into_iter().peekable();
+            reasons.peek().is_some() && !reasons.any(|fact| holding.contains(&fact)) // a public room needs no reason
+        };
+        Ok(places.iter().filter(lost).cloned().collect())
+    }
+
     /// Keeps the cached answers of people who are in rooms right now, as far as the store still says so: when they come
     /// back after a node's end, nobody has to be asked.
     pub async fn renew_memberships(&self, of: &[(RoomName, UserId)]) -> Result<(), OpsError> {
