@@ -36,6 +36,21 @@ impl Bucket {
         Err(Debt { frames: owed / 1_000, retry_after_ms: owed / self.per_second.max(1).unsigned_abs() + 1 })
     }
 
+    /// Takes this many tokens for something that is done, but not at once if they are not there: returns how many
+    /// milliseconds it waits. A tenth of a burst is there again then, so that what comes right behind it is not refused.
+    /// At most a whole burst is owed, so nobody waits much longer than it takes to save one up.
+    pub(crate) fn charge(&mut self, tokens: u32, now_ms: u64) -> u64 {
+        if tokens == 0 {
+            return 0;
+        }
+        self.refill(now_ms);
+        self.level = self.level.saturating_sub(i64::from(tokens) * 1_000).max(-self.burst);
+        match u64::try_from(self.burst / 10 - self.level) {
+            Ok(missing @ 1..) => missing / self.per_second.max(1).unsigned_abs() + 1,
+            _ => 0,
+        }
+    }
+
     /// Takes a token if there is one.
     pub(crate) fn try_take(&mut self, now_ms: u64) -> bool {
         self.refill(now_ms);
@@ -63,6 +78,17 @@ mod tests {
         let mut bucket = Bucket::new(2, 1);
         assert_eq!((0..5).filter(|_| bucket.try_take(0)).count(), 2);
         assert!(!bucket.try_take(999) && bucket.try_take(1_000));
+    }
+
+    #[test]
+    fn what_costs_more_than_is_there_waits_until_it_is_and_little_longer_than_for_a_burst() {
+        let mut bucket = Bucket::new(100, 50);
+        assert_eq!((bucket.charge(0, 0), bucket.charge(90, 0)), (0, 0));
+        assert_eq!(bucket.charge(50, 0), 1_001);
+        assert!(bucket.take(500).is_err(), "it is owed until then");
+        assert!((0..10).all(|_| bucket.take(1_100).is_ok()), "a few frames may follow");
+        assert_eq!(bucket.charge(u32::MAX, 5_000), 2_201);
+        assert_eq!(bucket.charge(1, 8_000), 0);
     }
 
     #[test]

@@ -130,25 +130,18 @@ fn last_event_id(headers: &HeaderMap, query: &str) -> Result<EventId, Refused> {
 async fn identify(node: &Node, headers: &HeaderMap) -> Result<Option<Arc<Identity>>, Refused> {
     if let Some(authorization) = headers.get(header::AUTHORIZATION) {
         let token = authorization.to_str().ok().and_then(bearer).ok_or(Refused::Unauthenticated)?;
-        return authenticate(node, token).await?.ok_or(Refused::Unauthenticated).map(Some);
+        return handshake::identify(node, token.trim()).await?.ok_or(Refused::Unauthenticated).map(Some);
     }
     let same_page = headers.get(FETCH_SITE).is_some_and(|site| site == "same-origin");
     match handshake::session_cookie(node, headers) {
         // Any origin that is here was found on the allow-list.
-        Some(token) if same_page || headers.contains_key(header::ORIGIN) => authenticate(node, &token).await,
+        Some(token) if same_page || headers.contains_key(header::ORIGIN) => handshake::identify(node, &token).await,
         _ => Ok(None),
     }
 }
 
 fn bearer(authorization: &str) -> Option<&str> {
     authorization.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token)
-}
-
-async fn authenticate(node: &Node, token: &str) -> Result<Option<Arc<Identity>>, Refused> {
-    node.ops.authenticate(token.trim()).await.map_err(|problem| {
-        tracing::warn!(%problem, "failed to check the session of an event stream");
-        Refused::Unavailable
-    })
 }
 
 #[cfg(test)]

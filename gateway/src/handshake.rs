@@ -28,8 +28,9 @@ const ECHO_PATH: &str = "/ws/echo";
 pub(crate) struct Greeting {
     /// Who the cookie says the client is.
     pub(crate) identity: Option<Arc<Identity>>,
-    /// The client's first frame will be an `auth` with its positions: `ready` waits for that.
-    pub(crate) resume: bool,
+    /// The cookie instead, not looked up yet: the client's first frame will be an `auth` with its positions, and `ready`
+    /// waits for that.
+    pub(crate) cookie: Option<String>,
     /// The socket only sends back what it gets.
     pub(crate) echo: bool,
     /// The device named in the URL.
@@ -61,7 +62,7 @@ pub(crate) enum Refused {
     Unauthenticated,
     /// Of an event stream: the page is not on the allow-list.
     ForbiddenOrigin,
-    /// Of an event stream: the session cannot be checked right now.
+    /// The session that came with the request cannot be checked right now.
     Unavailable,
     /// Neither GET nor a preflight.
     NotGet,
@@ -183,7 +184,8 @@ pub(crate) fn accept<B>(request: &Request<B>) -> Result<Response<&'static str>, 
     Ok(response)
 }
 
-/// Finds out who the client is. The store is asked only when the session cache does not know.
+/// Finds out who the client is. The store is asked only when the session cache does not know; if neither answers the
+/// client is told to come back, since a socket that knows nobody would be of no use to it.
 pub(crate) async fn greet<B>(node: &Node, request: &Request<B>) -> Result<Greeting, Refused> {
     if request.uri().path() == ECHO_PATH {
         // Nobody acts for anybody there: no cookie is looked at, and no origin matters.
@@ -199,19 +201,24 @@ pub(crate) async fn greet<B>(node: &Node, request: &Request<B>) -> Result<Greeti
     } else {
         None
     };
-    let identity = match session_cookie(node, headers) {
-        // Cookies travel by themselves: without an Origin nobody vouches for the page that opened the socket.
-        Some(token) if refused.is_none() && headers.contains_key(header::ORIGIN) => {
-            node.ops.authenticate(&token).await.unwrap_or_else(|problem| {
-                // The socket opens unauthenticated; the client's `auth` frame gets a proper answer.
-                tracing::warn!(%problem, "failed to check the session of an upgrade");
-                None
-            })
-        }
-        _ => None,
-    };
-    let resume = query.split('&').any(|pair| pair == "resume=1");
-    Ok(Greeting { identity, device, refused, resume, echo: false, events: None })
+    // Cookies travel by themselves: without an Origin nobody answers for the page that opened the socket.
+    let trusted = refused.is_none() && headers.contains_key(header::ORIGIN);
+    let cookie = session_cookie(node, headers).filter(|_| trusted);
+    let mut greeting = Greeting { device, refused, ..Greeting::default() };
+    match cookie {
+        Some(token) if query.split('&').any(|pair| pair == "resume=1") => greeting.cookie = Some(token),
+        Some(token) => greeting.identity = identify(node, &token).await?,
+        None => {}
+    }
+    Ok(greeting)
+}
+
+/// Who presents this session token. If that cannot be said right now the client is told to come back.
+pub(crate) async fn identify(node: &Node, token: &str) -> Result<Option<Arc<Identity>>, Refused> {
+    node.ops.authenticate(token).await.map_err(|problem| {
+        tracing::warn!(%problem, "failed to check the session that came with a request");
+        Refused::Unavailable
+    })
 }
 
 /// Whether the node takes one more socket; on success the address is counted and must be released.

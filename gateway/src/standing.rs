@@ -83,7 +83,12 @@ impl Standing {
         if node.engine().sessions.is_revoked(identity.session_id).await? {
             outbox.close(CloseReason::SignedOut, 0);
         }
-        node.engine().presence.join(&node.incarnation, identity.user_id, outbox.number, Status::Online).await?;
+        let presence = &node.engine().presence;
+        if let Err(problem) = presence.join(&node.incarnation, identity.user_id, outbox.number, Status::Online).await {
+            // Nobody is kept out because the others cannot be told that they are here: the keeper makes up for it.
+            tracing::debug!(%problem, "failed to tell presence about a new connection");
+            node.owes_presence.store(true, Ordering::Release);
+        }
         Ok(standing)
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     Connection, close, jobs,
     outbox::{CloseRequest, Revoked},
+    subscription::Subscription,
 };
 use crate::{frame, session::Admission};
 use serde_json::value::RawValue;
@@ -18,6 +19,7 @@ use std::{
     collections::BTreeMap,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 use tokio_tungstenite::tungstenite::{
     Error as WsError, Message,
@@ -145,9 +147,11 @@ impl Connection {
     }
 
     fn command(&mut self, id: Option<&RawValue>, command: Command<'_>) {
-        if let Err(refusal) = self.session.judge(&command, self.rooms.len(), &self.node.config.limits) {
+        let rooms = self.rooms.iter().filter_map(Subscription::room);
+        if let Err(refusal) = self.session.judge(&command, &rooms, &self.node.config.limits) {
             return self.refuse(id, refusal.code, refusal.message);
         }
+        let wait = self.session.charge(&command, self.node.now_ms());
         match command {
             Command::Ping(ping) => {
                 let answer = Event::Pong { id, t: ping.t }.encode();
@@ -158,6 +162,19 @@ impl Connection {
             Command::Ack(ack) => self.ack(id, &ack),
             Command::Join(join) => self.join(id, join.room, join.pos),
             other => self.act(id, other),
+        }
+        self.put_off(wait);
+    }
+
+    /// Lets the job that has just been made begin later. Nothing is read until it is done, so what waits is bounded.
+    fn put_off(&mut self, wait: Duration) {
+        if !wait.is_zero()
+            && let Some(job) = self.job.take()
+        {
+            self.job = Some(Box::pin(async move {
+                tokio::time::sleep(wait).await;
+                job.await
+            }));
         }
     }
 
@@ -196,13 +213,17 @@ impl Connection {
             self.outbox.note_device(&device);
         }
         let id = id.map(ToOwned::to_owned);
-        if let Some(who) = self.session.known().map(Arc::clone) {
+        if let Some(who) = self.session.identity().map(Arc::clone) {
             return self.start_ready(who, id, auth.inbox, auth.rooms);
         }
-        let token = auth.token.map(std::borrow::Cow::into_owned).unwrap_or_default();
         let (node, outbox) = (Arc::clone(&self.node), Arc::clone(&self.outbox));
         let resume = jobs::Resume { id, inbox: auth.inbox, rooms: auth.rooms };
-        self.job = Some(Box::pin(jobs::authenticate(node, outbox, token, resume)));
+        self.job = Some(if let Some(token) = auth.token {
+            Box::pin(jobs::authenticate(node, outbox, token.into_owned(), resume))
+        } else {
+            let cookie = self.session.take_cookie().unwrap_or_default();
+            Box::pin(jobs::authenticate_by_cookie(node, outbox, cookie, resume))
+        });
     }
 
     /// Makes the connection ready for somebody who is known already: by cookie, or by an earlier `auth`.

@@ -8,7 +8,15 @@ use super::{
     outbox::{CloseRequest, Outbox},
     subscription::Subscription,
 };
-use crate::{drain::random_below, fill, frame, hub::Entered, node::Node, pump, standing::Standing};
+use crate::{
+    drain::random_below,
+    fill, frame,
+    hub::Entered,
+    node::Node,
+    pump,
+    session::{NO_TOKEN, Refusal},
+    standing::Standing,
+};
 use serde_json::value::RawValue;
 use shared::{
     engine::{self, Quota, Signal},
@@ -164,8 +172,32 @@ pub(super) async fn authenticate(node: Arc<Node>, outbox: Arc<Outbox>, token: St
     match node.ops.authenticate_socket(&token).await {
         Ok(Some(who)) => ready(node, outbox, who, false, resume).await,
         Ok(None) => Done::Close(CloseReason::BadToken),
-        Err(problem) => Done::Reply(refusal(resume.id.as_deref(), &problem)),
+        Err(problem) => not_now(&problem),
     }
+}
+
+/// The same with the cookie that came with the upgrade. It is looked up now, when it is used: a session that ended while
+/// the client took its time is no session. A bad cookie was not presented on purpose, so the socket stays.
+pub(super) async fn authenticate_by_cookie(
+    node: Arc<Node>,
+    outbox: Arc<Outbox>,
+    cookie: String,
+    resume: Resume,
+) -> Done {
+    match node.ops.authenticate(&cookie).await {
+        Ok(Some(who)) => ready(node, outbox, who, false, resume).await,
+        Ok(None) => {
+            let (id, Refusal { code, message }) = (resume.id.as_deref(), NO_TOKEN);
+            Done::Reply(Event::Error { id, room: None, code, message, retry_after: 0 }.encode())
+        }
+        Err(problem) => not_now(&problem),
+    }
+}
+
+/// Half authenticated is nothing a client could go on from; what failed will be back.
+fn not_now(problem: &OpsError) -> Done {
+    tracing::warn!(%problem, "failed to make a connection ready");
+    Done::Close(CloseReason::Overloaded)
 }
 
 /// Takes the connection's standing (unless it has one), opens the inbox at the right position, enters the rooms.
@@ -179,11 +211,7 @@ pub(super) async fn ready(
     match try_ready(&node, &outbox, &who, standing, &resume).await {
         Ok(ready) => Done::Ready(Box::new(ready)),
         Err(problem) if standing => Done::Reply(refusal(resume.id.as_deref(), &problem)),
-        Err(problem) => {
-            // Half authenticated is nothing a client could go on from; what failed will be back.
-            tracing::warn!(%problem, "failed to make a connection ready");
-            Done::Close(CloseReason::Overloaded)
-        }
+        Err(problem) => not_now(&problem),
     }
 }
 

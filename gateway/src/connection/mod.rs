@@ -178,14 +178,13 @@ impl Connection {
             self.job = Some(Box::pin(opening::open(node, outbox, greeting.identity, *asked)));
             return;
         }
-        match (greeting.refused, greeting.identity) {
-            (Some(reason), _) => self.outbox.close(reason, 0),
+        if let Some(reason) = greeting.refused {
+            self.outbox.close(reason, 0);
+        } else if let Some(cookie) = greeting.cookie {
             // The client's own `auth` says where to go on; replaying twice would only cost both sides.
-            (None, Some(identity)) if greeting.resume => self.session.vouch(identity),
-            (None, Some(identity)) => {
-                self.start_ready(identity, None, None, std::collections::BTreeMap::new());
-            }
-            (None, None) => {}
+            self.session.hold_cookie(cookie);
+        } else if let Some(identity) = greeting.identity {
+            self.start_ready(identity, None, None, std::collections::BTreeMap::new());
         }
     }
 

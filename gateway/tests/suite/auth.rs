@@ -3,14 +3,15 @@
 use crate::node::{ORIGIN, TestNode};
 use serde_json::json;
 use shared::{
+    config::PoolConfig,
     engine::Control,
-    id::UserId,
     protocol::{CloseReason, event::Received},
     secret::TokenHash,
     store::{sessions, testing},
-    testkit::Socket,
+    testkit::{Socket, TestStore},
 };
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 #[tokio::test]
 async fn hello_comes_first_and_a_ping_is_answered_before_authentication() {
@@ -93,6 +94,66 @@ async fn a_client_that_announces_its_positions_is_replayed_to_once_although_its_
     assert_eq!((user, device.as_str(), inbox.pos, inbox.pending), (bob.id, "web", 3, 2));
     assert_eq!((page.inbox().await.0, page.inbox().await.0), (4, 5));
     assert!(page.quiet().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_cookie_whose_session_ends_while_its_client_takes_its_time_is_worth_nothing() {
+    let node = TestNode::with(|config| config.allow_anonymous = true).await;
+    let ada = node.somebody().await;
+    let cookie = format!("pitchey-session={}", ada.token);
+    let headers = [("origin", ORIGIN), ("cookie", cookie.as_str())];
+    let mut page = Socket::upgrade(node.addr, "/ws?resume=1", &headers).await.unwrap();
+    page.quiet().await;
+    assert!(node.ops.revoke_session(ada.id, ada.session).await.unwrap());
+    node.ops.clock().advance(Duration::from_mins(5)); // long after the engine has forgotten when that was
+    for _ in 0..2 {
+        let refused = page.call(json!({"type": "auth"})).await;
+        assert!(matches!(refused, Received::Error { code, .. } if code == "invalid"));
+    }
+    let refused = page.call(json!({"type": "presence", "status": "away"})).await;
+    assert!(matches!(refused, Received::Error { code, .. } if code == "unauthenticated"));
+    let bob = node.somebody().await;
+    let Received::Ready { user, .. } = page.call(json!({"type": "auth", "token": bob.token})).await else { panic!() };
+    assert_eq!(user, bob.id, "who has a token needs no cookie");
+}
+
+#[tokio::test]
+async fn a_page_whose_session_cannot_be_checked_is_told_to_come_back_and_not_let_in_as_nobody() {
+    let pool = PoolConfig { max_size: 1, wait_timeout: Duration::from_millis(50), ..PoolConfig::default() };
+    let node = TestNode::over(TestStore::sqlite_with(pool).await).await;
+    let ada = node.somebody().await;
+    let (taken, is_taken) = oneshot::channel();
+    let (release, released) = oneshot::channel::<()>();
+    let store = node.ops.store().clone();
+    // The only connection that reads: to the gateway the store is away.
+    let occupied = node.lifecycle.tracker().spawn(async move {
+        let hold = async move |_: &mut _| {
+            let _ = taken.send(());
+            let _ = released.await;
+            Ok(())
+        };
+        store.read("test.occupy", hold).await
+    });
+    is_taken.await.unwrap();
+    let cookie = format!("pitchey-session={}", ada.token);
+    let headers = [("origin", ORIGIN), ("cookie", cookie.as_str())];
+    let lines = format!("Origin: {ORIGIN}\r\nCookie: {cookie}\r\n");
+    let answer = crate::raw::raw_upgrade(node.addr, &lines).await;
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after: "), "{answer}");
+    let mut script = Socket::open(node.addr).await;
+    script.send(&json!({"type": "auth", "token": ada.token})).await;
+    script.expect_close(CloseReason::Overloaded).await;
+    let mut page = Socket::upgrade(node.addr, "/ws?resume=1", &headers).await.unwrap();
+    page.send(&json!({"type": "auth"})).await;
+    page.expect_close(CloseReason::Overloaded).await;
+
+    drop(release);
+    occupied.await.unwrap().unwrap();
+    let mut page = Socket::upgrade(node.addr, "/ws", &headers).await.unwrap();
+    let ready = page.expect(|frame| matches!(frame, Received::Ready { .. })).await;
+    assert!(matches!(ready, Received::Ready { user, .. } if user == ada.id));
+    drop((script, page));
+    node.stop().await;
 }
 
 #[tokio::test]
@@ -333,10 +394,7 @@ async fn a_revocation_among_lost_deliveries_closes_its_sockets_all_the_same() {
     let end_adas = "delete from sessions where id = (select min(id) from sessions)";
     node.ops.store().tx("test.end", async |tx| testing::execute(tx, end_adas).await).await.unwrap();
     assert!(adas.quiet().await.is_empty());
-    // More at once than the node's queue holds: nothing yields in between, so the pump cannot keep up.
-    for _ in 0..20_000 {
-        node.ops.engine().broker.control(Control::Disconnect(UserId::new())).await.unwrap();
-    }
+    node.lose_deliveries().await;
     adas.expect_close(CloseReason::SignedOut).await;
     bobs.quiet().await;
 }

@@ -1,12 +1,13 @@
 //! The durable inbox: nothing lost, nothing twice after an ack, strictly in order.
 
-use crate::node::TestNode;
+use crate::{node::TestNode, raw::Raw};
 use serde_json::json;
 use shared::{
-    engine::MailboxEntry,
     protocol::event::{ReadyInbox, Received},
-    testkit::Socket,
+    store::inbox::{self, TrimLimits},
+    testkit::{Socket, socket::within},
 };
+use std::time::Duration;
 use uuid::Uuid;
 
 fn inbox_of(ready: &Received) -> ReadyInbox {
@@ -232,14 +233,48 @@ async fn losing_the_whole_engine_loses_no_inbox_entry() {
     for n in 0..10 {
         node.message(&ada, bob.id.0, &format!("{n}")).await;
     }
-    // A hot copy that knows nothing of the first nine: what a flushed engine looks like after the next message.
-    let stranger = node.somebody().await;
-    let frame = bytes::Bytes::from_static(b"{}");
-    node.ops.engine().mailbox.append(stranger.id, &[MailboxEntry { seq: 10, frame }]).await.unwrap();
-    let page = node.ops.engine().mailbox.read(stranger.id, 0, 64).await.unwrap();
-    assert!(page.is_none(), "the hot copy admits that it does not reach back that far");
-    let (mut socket, _) = Socket::ready(node.addr, &bob.token).await;
-    for n in 0..10 {
+    // A node with an engine that knows nothing of these, and then only of the next one.
+    let node = node.restarted().await;
+    assert_eq!(node.ops.engine().mailbox.head(bob.id).await.unwrap(), None);
+    node.message(&ada, bob.id.0, "10").await;
+    let (mut socket, ready) = Socket::ready(node.addr, &bob.token).await;
+    assert_eq!(inbox_of(&ready), ReadyInbox { pos: 0, pending: 11, recovered: true });
+    for n in 0..=10 {
         assert_eq!(socket.inbox().await.2["message"]["body"], json!(format!("{n}")));
     }
+}
+
+#[tokio::test]
+async fn a_reader_whose_inbox_is_trimmed_while_it_takes_its_time_is_told_to_reload_and_skips_nothing_in_silence() {
+    let node = TestNode::start().await;
+    let bob = node.somebody().await;
+    // More than the kernel holds for a socket that nobody reads.
+    let data = serde_json::value::to_raw_value(&"x".repeat(32 * 1024)).unwrap();
+    let fill = async |tx: &mut _| {
+        for _ in 0..300 {
+            inbox::append(tx, &[bob.id], "test", &data).await?;
+        }
+        Ok(())
+    };
+    node.ops.store().tx("test.fill", fill).await.unwrap();
+    node.ops.engine().bell.ring();
+    within(async {
+        while node.ops.engine().mailbox.head(bob.id).await.unwrap() != Some(300) {
+            tokio::time::sleep(Duration::from_millis(5)).await; // only what was delivered is ever trimmed
+        }
+    })
+    .await;
+    let mut slow = Raw::connect_narrow(node.addr).await.ready(&bob.token).await;
+    slow.until(r#""pos":"1""#).await;
+    let limits = TrimLimits { entries: 1, ..TrimLimits::default() };
+    let trim = async |tx: &mut _| inbox::trim(tx, None, 100, limits).await;
+    assert_eq!(node.ops.store().tx("test.trim", trim).await.unwrap().removed, 299);
+    let rest = slow.read_all().await;
+    assert!(rest.contains(r#""code":4408"#), "it is closed");
+    let last = rest.matches(r#"{"type":"inbox","pos":""#).count() + 1;
+    assert!((2..300).contains(&last) && rest.contains(&format!(r#""pos":"{last}""#)), "without a gap up to {last}");
+
+    let (mut back, ready) = Socket::resume(node.addr, &bob.token, json!({"inbox": last.to_string()})).await;
+    assert_eq!(inbox_of(&ready), ReadyInbox { pos: 299, pending: 1, recovered: false });
+    assert_eq!(back.inbox().await.0, 300);
 }

@@ -4,9 +4,8 @@
 use gateway::{Gateway, Parts};
 use serde_json::{Value, json};
 use shared::{
-    clock::Clock,
     config::{GatewayConfig, HttpConfig, RedisConfig, SessionConfig},
-    engine::Engine,
+    engine::{Control, Engine},
     id::{ConversationId, SessionId, UserId},
     lifecycle::Lifecycle,
     metrics::Metrics,
@@ -19,7 +18,7 @@ use shared::{
     testkit::{TestStore, socket::within, tls::Authority},
     tls::Tls,
 };
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
@@ -32,7 +31,8 @@ pub(crate) struct TestNode {
     pub(crate) lifecycle: Lifecycle,
     /// The certificate of the listener, if it speaks TLS.
     pub(crate) tls: Option<Tls>,
-    kit: std::sync::Arc<TestStore>,
+    kit: Arc<TestStore>,
+    redis: RedisConfig,
 }
 
 /// Somebody with an account and a session.
@@ -64,25 +64,28 @@ impl TestNode {
     }
 
     async fn listening(change: impl FnOnce(&mut GatewayConfig), tls: Option<Tls>) -> Self {
-        Self::with_relay(Engine::memory, tls, change).await
+        Self::with_relay(Arc::new(TestStore::sqlite().await), RedisConfig::default(), tls, change).await
+    }
+
+    /// On a store of the test's choice.
+    pub(crate) async fn over(kit: TestStore) -> Self {
+        Self::with_relay(Arc::new(kit), RedisConfig::default(), None, |_| {}).await
     }
 
     /// On Redis instead of memory.
     pub(crate) async fn on_redis(url: String) -> Self {
-        let config = RedisConfig { url: Some(Secret::new(url)), ..RedisConfig::default() };
-        Self::with_relay(|clock| Engine::redis(&config, clock).expect("settings that can work"), None, |_| {}).await
+        let redis = RedisConfig { url: Some(Secret::new(url)), ..RedisConfig::default() };
+        Self::with_relay(Arc::new(TestStore::sqlite().await), redis, None, |_| {}).await
     }
 
     async fn with_relay(
-        engine: impl FnOnce(Clock) -> Engine,
+        kit: Arc<TestStore>,
+        redis: RedisConfig,
         tls: Option<Tls>,
         change: impl FnOnce(&mut GatewayConfig),
     ) -> Self {
-        let kit = std::sync::Arc::new(TestStore::sqlite().await);
-        let clock = kit.store.clock().clone();
-        let engine = engine(clock.clone());
-        let ops = Ops::new(kit.store.clone(), engine, clock, SessionConfig::default());
-        let node = Self::on(kit, ops, tls, change).await;
+        let ops = ops(&kit, &redis);
+        let node = Self { redis, ..Self::on(kit, ops, tls, change).await };
         node.relay();
         node
     }
@@ -93,19 +96,24 @@ impl TestNode {
         self.lifecycle.tracker().spawn(relay.run(self.lifecycle.clone()));
     }
 
-    /// A second gateway on the same engine and store.
+    /// A second gateway on the same store. In memory it shares the first one's engine; on Redis it has connections of
+    /// its own, as another process would.
     pub(crate) async fn beside(&self) -> Self {
-        Self::on(self.kit.clone(), self.ops.clone(), None, |config| config.node = "gw-2".into()).await
+        let ops = if self.redis.url.is_some() { ops(&self.kit, &self.redis) } else { self.ops.clone() };
+        Self::on(self.kit.clone(), ops, None, |config| config.node = "gw-2".into()).await
     }
 
-    async fn on(
-        kit: std::sync::Arc<TestStore>,
-        ops: Ops,
-        tls: Option<Tls>,
-        change: impl FnOnce(&mut GatewayConfig),
-    ) -> Self {
+    /// The node after an end in good order: on the same store, and in memory with an engine that knows nothing.
+    pub(crate) async fn restarted(self) -> Self {
+        let (kit, redis) = (self.kit.clone(), self.redis.clone());
+        self.stop().await;
+        Self::with_relay(kit, redis, None, |_| {}).await
+    }
+
+    async fn on(kit: Arc<TestStore>, ops: Ops, tls: Option<Tls>, change: impl FnOnce(&mut GatewayConfig)) -> Self {
         let mut config = GatewayConfig { drain_window: Duration::from_millis(100), ..GatewayConfig::default() };
         change(&mut config);
+        let ops = ops.with_public_rooms(&config.public_rooms);
         let (metrics, lifecycle) = (Metrics::new(), Lifecycle::new());
         let parts = Parts {
             config,
@@ -120,7 +128,7 @@ impl TestNode {
         let addr = listener.local_addr().expect("a bound listener");
         let (serving, accepting) = (gateway.clone(), tls.clone());
         lifecycle.tracker().spawn(async move { serving.serve(listener, accepting).await });
-        Self { addr, ops, gateway, metrics, lifecycle, tls, kit }
+        Self { addr, ops, gateway, metrics, lifecycle, tls, kit, redis: RedisConfig::default() }
     }
 
     /// Somebody new, with a session.
@@ -184,6 +192,14 @@ impl TestNode {
         stats.filter(|work| !of_relay(&work.name)).map(|work| (work.name, work.count)).collect()
     }
 
+    /// Loses deliveries: more come at once than the node's queue holds, and nothing yields in between, so that the pump
+    /// cannot keep up. Works on a runtime of one thread and an engine in memory.
+    pub(crate) async fn lose_deliveries(&self) {
+        for _ in 0..20_000 {
+            self.ops.engine().broker.control(Control::Disconnect(UserId::new())).await.expect("memory takes it");
+        }
+    }
+
     /// How many connections ended for this reason so far.
     pub(crate) fn closed(&self, reason: CloseReason) -> u64 {
         let stats = self.metrics.stats();
@@ -207,6 +223,12 @@ impl TestNode {
         assert!(self.gateway.is_empty(), "a connection left something behind");
         assert_eq!(self.lifecycle.tracker().len(), 0, "a task is left");
     }
+}
+
+fn ops(kit: &TestStore, redis: &RedisConfig) -> Ops {
+    let clock = kit.store.clock().clone();
+    let engine = Engine::connect(redis, clock.clone()).expect("settings that can work");
+    Ops::new(kit.store.clone(), engine, clock, SessionConfig::default())
 }
 
 /// A `send` of `data` into `room`.

@@ -3,6 +3,7 @@
 use crate::node::TestNode;
 use serde_json::json;
 use shared::{
+    id::UserId,
     protocol::{
         command::Status,
         event::{PresenceState, Received},
@@ -69,11 +70,17 @@ async fn strangers_cannot_be_watched() {
 #[tokio::test]
 async fn two_hundred_watches_are_the_most() {
     let node = TestNode::start().await;
-    let ada = node.somebody().await;
+    let (ada, bob) = (node.somebody().await, node.somebody().await);
+    node.conversation(&ada, &bob).await;
     let (mut adas, _) = Socket::ready(node.addr, &ada.token).await;
-    let strangers: Vec<_> = (0..201).map(|_| shared::id::UserId::new()).collect();
-    let answer = adas.call(json!({"type": "watch", "users": strangers})).await;
-    assert!(matches!(answer, Received::Error { code, .. } if code == "limit"));
-    let answer = adas.call(json!({"type": "watch", "users": strangers[1..]})).await;
+    // The last of two hundred is the one she may watch.
+    let mut users: Vec<UserId> = (0..199).map(|_| UserId::new()).collect();
+    users.push(bob.id);
+    let answer = adas.call(json!({"type": "watch", "users": users})).await;
     assert!(matches!(answer, Received::Ack { .. }), "{answer:?}");
+    users.push(UserId::new());
+    let answer = adas.call(json!({"type": "watch", "users": users})).await;
+    assert!(matches!(answer, Received::Error { code, .. } if code == "limit"));
+    let (_bobs, _) = Socket::ready(node.addr, &bob.token).await;
+    assert_eq!(change(&mut adas).await.user, bob.id, "a refused list does not replace the one before");
 }

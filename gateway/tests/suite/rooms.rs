@@ -1,14 +1,19 @@
 //! Rooms: numbered events, the join gate, recovery, idempotent sends, who may enter.
 
 use crate::node::{LOBBY, TestNode, send};
-use serde_json::json;
+use serde_json::{Map, json};
 use shared::{
     protocol::{Position, event::Received},
+    store::testing,
     testkit::{Socket, socket::within},
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-async fn join(socket: &mut Socket, room: &str, pos: Option<Position>) -> (Position, bool) {
+/// A conversation's younger account is no longer in it, past the functions that would tell anybody.
+pub(crate) const THE_YOUNGER_LEAVES: &str = "update conversation_participants set left_at = joined_at
+    where user_id = (select max(user_id) from conversation_participants)";
+
+pub(crate) async fn join(socket: &mut Socket, room: &str, pos: Option<Position>) -> (Position, bool) {
     match socket.call(json!({"type": "join", "room": room, "pos": pos})).await {
         Received::Joined { pos, recovered, .. } => (pos, recovered),
         other => panic!("{other:?}"),
@@ -91,20 +96,22 @@ async fn a_position_of_another_life_answers_recovered_false_and_never_a_partial_
 #[tokio::test]
 async fn a_repeated_send_answers_with_the_first_position_and_is_delivered_once() {
     let node = TestNode::start().await;
-    let ada = node.somebody().await;
-    let (mut socket, _) = Socket::ready(node.addr, &ada.token).await;
-    join(&mut socket, LOBBY, None).await;
+    let (ada, bob) = (node.somebody().await, node.somebody().await);
+    let (mut adas, _) = Socket::ready(node.addr, &ada.token).await;
+    let (mut bobs, _) = Socket::ready(node.addr, &bob.token).await;
+    let (start, _) = join(&mut bobs, LOBBY, None).await;
     let command = send(LOBBY, json!("once"));
     let mut positions = Vec::new();
     for _ in 0..3 {
-        let Received::Ack { pos, .. } = socket.call(command.clone()).await else { panic!() };
+        let Received::Ack { pos, .. } = adas.call(command.clone()).await else { panic!() };
         positions.push(pos.unwrap());
     }
-    assert!(positions.iter().all(|pos| *pos == positions[0]));
-    socket.call(send(LOBBY, json!("twice"))).await;
-    // `call` passed over the first delivery; the next event is the other one, not a repeat.
-    let seen: Vec<_> = socket.quiet().await.into_iter().collect();
-    assert!(seen.len() <= 1, "{seen:?}");
+    let first = Position { seq: start.seq + 1, ..start };
+    assert_eq!(positions, [first; 3]);
+    adas.call(send(LOBBY, json!("another"))).await;
+    assert_eq!(bobs.event().await, (first.seq, json!("once")));
+    assert_eq!(bobs.event().await, (first.seq + 1, json!("another")), "nothing came in between");
+    assert!(bobs.quiet().await.is_empty());
 }
 
 #[tokio::test]
@@ -172,25 +179,55 @@ async fn a_resume_names_each_room_that_could_not_be_entered_and_enters_the_other
 
 #[tokio::test]
 async fn a_hundred_rooms_are_the_most_on_one_connection() {
-    let node = TestNode::start().await;
+    let node = TestNode::with(|config| config.public_rooms = (0..=100).map(|n| format!("r{n}")).collect()).await;
     let ada = node.somebody().await;
-    // Rooms that do not exist are refused one by one, and take no place; too many of them at once are refused as such.
-    let names = |count: usize| -> serde_json::Map<_, _> {
-        (0..count).map(|n| (format!("public:room-{n}"), json!(null))).collect()
-    };
-    let mut socket = Socket::open(node.addr).await;
-    let answer = socket.call(json!({"type": "auth", "token": ada.token, "rooms": names(101)})).await;
+    let hundred: Map<_, _> = (0..100).map(|n| (format!("public:r{n}"), json!(null))).collect();
+    let (mut socket, ready) = Socket::resume(node.addr, &ada.token, json!({ "rooms": hundred })).await;
+    assert!(matches!(ready, Received::Ready { rooms, .. } if rooms.len() == 100));
+    let answer = socket.call(json!({"type": "join", "room": "public:r100"})).await;
     assert!(matches!(answer, Received::Error { code, .. } if code == "limit"));
-    let answer = socket.call(json!({"type": "auth", "token": ada.token, "rooms": names(100)})).await;
-    assert!(matches!(answer, Received::Ready { .. }), "{answer:?}");
+    // What one is in already is no room more: a client may name all of its positions again.
+    join(&mut socket, "public:r7", None).await;
+    let answer = socket.call(json!({"type": "auth", "rooms": hundred})).await;
+    assert!(matches!(answer, Received::Ready { rooms, .. } if rooms.len() == 100));
+    let answer = socket.call(json!({"type": "auth", "rooms": {"public:r100": null}})).await;
+    assert!(matches!(answer, Received::Error { code, .. } if code == "limit"));
+}
 
-    let node = TestNode::with(|config| config.limits.rooms = 1).await;
-    let (ada, bob) = (node.somebody().await, node.somebody().await);
-    let conversation = node.conversation(&ada, &bob).await;
+#[tokio::test]
+async fn a_client_that_asks_for_everything_at_once_is_slowed_down_and_never_refused() {
+    let node = TestNode::with(|config| config.public_rooms = (0..100).map(|n| format!("r{n}")).collect()).await;
+    let ada = node.somebody().await;
     let (mut socket, _) = Socket::ready(node.addr, &ada.token).await;
-    join(&mut socket, LOBBY, None).await;
-    let answer = socket.call(json!({"type": "join", "room": format!("conversation:{conversation}")})).await;
-    assert!(matches!(answer, Received::Error { code, .. } if code == "limit"));
+    let hundred: Map<_, _> = (0..100).map(|n| (format!("public:r{n}"), json!(null))).collect();
+    let started = Instant::now();
+    for id in 0..3 {
+        socket.send(&json!({"type": "auth", "id": id, "rooms": hundred})).await;
+    }
+    for id in 0..3 {
+        let Received::Ready { id: answered, rooms, .. } = socket.frame().await else { panic!() };
+        assert_eq!((answered, rooms.len()), (Some(json!(id)), 100));
+    }
+    // Three hundred rooms at fifty a second; a hundred were saved up.
+    assert!(started.elapsed() > Duration::from_secs(3), "after {:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_membership_that_ended_among_lost_deliveries_puts_its_member_out() {
+    let node = TestNode::start().await;
+    let (ada, bob) = (node.somebody().await, node.somebody().await);
+    let room = format!("conversation:{}", node.conversation(&ada, &bob).await);
+    let (mut adas, _) = Socket::resume(node.addr, &ada.token, json!({"inbox": "1"})).await;
+    let (mut bobs, _) = Socket::resume(node.addr, &bob.token, json!({"inbox": "1"})).await;
+    join(&mut adas, &room, None).await;
+    join(&mut bobs, &room, None).await;
+    join(&mut bobs, LOBBY, None).await;
+    node.ops.store().tx("test.leave", async |tx| testing::execute(tx, THE_YOUNGER_LEAVES).await).await.unwrap();
+    node.lose_deliveries().await;
+    let left = bobs.expect(|frame| matches!(frame, Received::Left { .. })).await;
+    assert!(matches!(left, Received::Left { room: which, .. } if which.as_str() == room));
+    assert!(bobs.quiet().await.is_empty(), "and of nothing else");
+    assert!(adas.quiet().await.is_empty());
 }
 
 #[tokio::test]

@@ -59,15 +59,20 @@ impl Ops {
     }
 
     /// Who presents this session token or one-time ticket. A ticket is used up; the engine refuses those of sessions
-    /// that were revoked since.
+    /// that were revoked since. While the engine does not answer, only a session's token can be told from a wrong one.
     pub async fn authenticate_socket(&self, token: &str) -> Result<Option<Arc<Identity>>, OpsError> {
         if token.is_empty() || token.len() > TOKEN_BYTES {
             return Ok(None);
         }
-        if let Ok(Some(identity)) = self.engine().sessions.redeem_ticket(&TokenHash::of(token)).await {
-            return Ok(Some(identity));
+        let failed = match self.engine().sessions.redeem_ticket(&TokenHash::of(token)).await {
+            Ok(Some(identity)) => return Ok(Some(identity)),
+            Ok(None) => None,
+            Err(problem) => Some(problem),
+        };
+        match (self.authenticate(token).await?, failed) {
+            (None, Some(problem)) => Err(problem.into()), // it may be a good ticket
+            (known, _) => Ok(known),
         }
-        self.authenticate(token).await
     }
 
     /// A one-time ticket for a WebSocket of this identity, good for [`crate::engine::sessions::TICKET_TTL`].

@@ -84,7 +84,7 @@ pub(super) fn limits() -> Vec<Setting> {
             "ws_frame_rate",
             |c| &mut c.gateway.limits.frames_per_second,
             "frames a second",
-            "from one socket, control frames included (then 4429)",
+            "from one socket, control frames included (then 4429); a room in `auth` counts as one, four watched users too",
         ),
         setting::<Count<u32, 1, MANY>>(
             "ws_frame_burst",
