@@ -22,6 +22,9 @@
 //! command? `connection/inbound.rs` judges, `connection/jobs.rs` carries out. Who decides what a client may do next?
 //! `session.rs`, without a socket.
 
+// A command's future holds those of the operation, the batch, the store and the driver below it.
+#![recursion_limit = "256"]
+
 mod after_loss;
 mod bucket;
 mod closed;

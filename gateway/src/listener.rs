@@ -156,9 +156,10 @@ where
     let carrier = Carrier::default();
     let exchange = Exchange { gateway, peer, turn: Mutex::new(Some(turn)), carrier: carrier.clone() };
     let exchange = Arc::new(exchange);
+    // Boxed: not every connection should be as large as the largest answer, nor types too deep for the compiler.
     let service = service_fn(move |request| {
         let exchange = Arc::clone(&exchange);
-        async move { Ok::<_, Infallible>(exchange.answer(request).await) }
+        async move { Ok::<_, Infallible>(Box::pin(exchange.answer(request)).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -183,8 +184,7 @@ where
 impl Exchange {
     async fn answer(&self, request: Request<Incoming>) -> Response<EventBody> {
         if request.uri().path() == EVENTS {
-            // Boxed, so that every other exchange is not as large as this one.
-            return Box::pin(self.events(&request)).await;
+            return self.events(&request).await;
         }
         answer(&self.gateway, request, self.peer).await.map(Either::Left)
     }
